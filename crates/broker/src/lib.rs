@@ -1,0 +1,1 @@
+//! The Kafka door: the Kafka protocol over a log.

@@ -1,0 +1,1 @@
+//! Ingest, egress and formats: file, datagen, print, blackhole, JSON, CSV.

@@ -1,0 +1,1 @@
+//! The embedded log: segments, indexes, producer state, retention and group commit.

@@ -1,0 +1,1 @@
+//! The PostgreSQL door and the store of views.

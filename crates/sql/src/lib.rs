@@ -1,0 +1,1 @@
+//! Flink SQL to dataflow graph; the only home of DataFusion's planner.

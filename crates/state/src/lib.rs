@@ -1,0 +1,1 @@
+//! Keyed state and its snapshots in Arrow files.

@@ -1,0 +1,1 @@
+//! Thalweg as a library, and the one binary.
