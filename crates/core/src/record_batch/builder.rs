@@ -1,0 +1,239 @@
+//! Writing batches.
+
+use bytes::Bytes;
+
+use super::header::{self, Attributes, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES};
+use super::{
+    BatchError, Compression, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record, compress,
+    varint,
+};
+use crate::time::Millis;
+
+/// A record to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NewRecord<'a> {
+    /// Milliseconds since the epoch.
+    pub timestamp: Millis,
+    /// The key, if any.
+    pub key: Option<&'a [u8]>,
+    /// The value, if any.
+    pub value: Option<&'a [u8]>,
+    /// Headers: keys and values.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+/// Collects records into one batch. Its base offset is 0; a log sets the real one.
+///
+/// ```
+/// # use thalweg_core::record_batch::{BatchBuilder, NewRecord, Compression};
+/// let mut batch = BatchBuilder::new(Compression::Lz4);
+/// batch.push(&NewRecord { timestamp: 1, value: Some(b"21.5"), ..NewRecord::default() })?;
+/// let bytes = batch.build()?;
+/// # Ok::<(), thalweg_core::record_batch::BatchError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BatchBuilder {
+    /// Place for the header, then the records as they are before compression.
+    bytes: Vec<u8>,
+    count: i32,
+    base_timestamp: Millis,
+    max_timestamp: Millis,
+    compression: Compression,
+    producer: (i64, i16, i32),
+    transactional: bool,
+    control: bool,
+}
+
+impl BatchBuilder {
+    /// An empty batch.
+    pub fn new(compression: Compression) -> Self {
+        Self {
+            bytes: vec![0; HEADER_BYTES],
+            count: 0,
+            base_timestamp: 0,
+            max_timestamp: -1,
+            compression,
+            producer: (NO_PRODUCER_ID, NO_PRODUCER_EPOCH, NO_SEQUENCE),
+            transactional: false,
+            control: false,
+        }
+    }
+
+    /// Names the idempotent producer, its epoch and the sequence of the first record.
+    #[must_use]
+    pub fn producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> Self {
+        self.producer = (id, epoch, base_sequence);
+        self
+    }
+
+    /// Makes the batch part of the producer's transaction.
+    #[must_use]
+    pub fn transactional(mut self, transactional: bool) -> Self {
+        self.transactional = transactional;
+        self
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// [`BatchError::Malformed`] beyond what a batch can hold; nothing was added then.
+    pub fn push(&mut self, record: &NewRecord<'_>) -> Result<(), BatchError> {
+        if self.count == 0 {
+            self.base_timestamp = record.timestamp;
+        }
+        let timestamp_delta = record
+            .timestamp
+            .checked_sub(self.base_timestamp)
+            .ok_or(BatchError::Malformed("timestamps too far apart for one batch"))?;
+        let len = record_len(record, timestamp_delta, self.count);
+        let fits = i32::try_from(self.bytes.len() + len + 10).is_ok();
+        if !fits || self.count == i32::MAX {
+            return Err(BatchError::Malformed("too much for one batch"));
+        }
+        let out = &mut self.bytes;
+        varint::put(out, len as i64);
+        out.push(0);
+        varint::put(out, timestamp_delta);
+        varint::put(out, i64::from(self.count));
+        put_nullable(out, record.key);
+        put_nullable(out, record.value);
+        varint::put(out, record.headers.len() as i64);
+        for (key, value) in record.headers {
+            put_nullable(out, Some(key.as_bytes()));
+            put_nullable(out, *value);
+        }
+        self.max_timestamp = if self.count == 0 {
+            record.timestamp
+        } else {
+            self.max_timestamp.max(record.timestamp)
+        };
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Records so far.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there are no records yet.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes so far, before compression.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The batch.
+    ///
+    /// # Errors
+    /// [`BatchError::Malformed`] where it has no records.
+    pub fn build(mut self) -> Result<Bytes, BatchError> {
+        if self.count == 0 {
+            return Err(BatchError::Malformed("a batch without records"));
+        }
+        if self.compression != Compression::None {
+            let mut packed = vec![0; HEADER_BYTES];
+            compress(self.compression, &self.bytes[HEADER_BYTES..], &mut packed)?;
+            self.bytes = packed;
+        }
+        if i32::try_from(self.bytes.len() - LENGTH_PREFIX_BYTES).is_err() {
+            return Err(BatchError::Malformed("too much for one batch"));
+        }
+        let (producer_id, producer_epoch, base_sequence) = self.producer;
+        let fields = BatchHeader {
+            base_offset: 0,
+            size: self.bytes.len(),
+            leader_epoch: -1,
+            crc: 0,
+            attributes: Attributes::new(self.compression, self.transactional, self.control),
+            last_offset_delta: self.count - 1,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            producer_id,
+            producer_epoch,
+            base_sequence,
+            record_count: self.count,
+        };
+        header::write(&fields, &mut self.bytes);
+        Ok(self.bytes.into())
+    }
+}
+
+fn record_len(record: &NewRecord<'_>, timestamp_delta: i64, offset_delta: i32) -> usize {
+    let headers: usize = record
+        .headers
+        .iter()
+        .map(|(key, value)| nullable_len(Some(key.as_bytes())) + nullable_len(*value))
+        .sum();
+    1 + varint::len(timestamp_delta)
+        + varint::len(i64::from(offset_delta))
+        + nullable_len(record.key)
+        + nullable_len(record.value)
+        + varint::len(record.headers.len() as i64)
+        + headers
+}
+
+fn nullable_len(bytes: Option<&[u8]>) -> usize {
+    bytes.map_or(1, |bytes| varint::len(bytes.len() as i64) + bytes.len())
+}
+
+fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    match bytes {
+        None => varint::put(out, -1),
+        Some(bytes) => {
+            varint::put(out, bytes.len() as i64);
+            out.extend_from_slice(bytes);
+        }
+    }
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ControlKind {
+    /// Its records never happened.
+    Abort,
+    /// Its records are valid.
+    Commit,
+}
+
+/// The batch that ends a producer's transaction on a partition.
+///
+/// # Errors
+/// None that the arguments could cause.
+pub fn control_batch(
+    kind: ControlKind,
+    producer_id: i64,
+    producer_epoch: i16,
+    coordinator_epoch: i32,
+    timestamp: Millis,
+) -> Result<Bytes, BatchError> {
+    let mut builder = BatchBuilder::new(Compression::None)
+        .producer(producer_id, producer_epoch, NO_SEQUENCE)
+        .transactional(true);
+    builder.control = true;
+    let key = match kind {
+        ControlKind::Abort => [0, 0, 0, 0],
+        ControlKind::Commit => [0, 0, 0, 1],
+    };
+    let mut value = [0; 6];
+    value[2..].copy_from_slice(&coordinator_epoch.to_be_bytes());
+    builder.push(&NewRecord { timestamp, key: Some(&key), value: Some(&value), headers: &[] })?;
+    builder.build()
+}
+
+/// What the record of a control batch says; `None` for a kind that is none of ours,
+/// which readers must skip.
+///
+/// # Errors
+/// [`BatchError::Malformed`].
+pub fn parse_control_record(record: &Record<'_>) -> Result<Option<ControlKind>, BatchError> {
+    match record.key {
+        Some([_, _, 0, 0, ..]) => Ok(Some(ControlKind::Abort)),
+        Some([_, _, 0, 1, ..]) => Ok(Some(ControlKind::Commit)),
+        Some([_, _, _, _, ..]) => Ok(None),
+        _ => Err(BatchError::Malformed("a control record without a kind")),
+    }
+}
