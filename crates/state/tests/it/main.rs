@@ -1,0 +1,7 @@
+//! Integration tests of the snapshot store.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod fixture;
+mod helpers;
+mod store;
