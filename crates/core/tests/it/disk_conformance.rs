@@ -160,6 +160,7 @@ fn unlinked_files_stay_readable(disk: &dyn Disk, root: &Path) {
     write(disk, &path, b"old");
     let file = disk.open(&path, OpenMode::Write).expect("open");
     disk.remove_file(&path).expect("remove");
+    disk.sync_dir(root).expect("sync");
     for n in 0..300 {
         write(disk, &root.join(format!("other-{n}")), b"new");
     }

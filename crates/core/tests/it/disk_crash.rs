@@ -234,6 +234,22 @@ fn moving_between_directories_needs_the_new_one_synced() {
 }
 
 #[test]
+fn syncing_a_reused_name_keeps_what_moved_away_from_it() {
+    for seed in 0..50 {
+        let (sim, file) = with_file(seed, "/a");
+        file.write_at(b"1", 0).expect("write");
+        file.sync_data().expect("sync");
+        sim.disk.create_dir_all(Path::new("/d")).expect("directory");
+        sim.disk.rename(Path::new("/a"), Path::new("/d/moved")).expect("rename");
+        sim.disk.open(Path::new("/a"), OpenMode::CreateNew).expect("open");
+        sim.disk.sync_dir(root()).expect("the new name of /a builds upon the rename");
+        sim.crash();
+        assert_eq!(read(&sim, "/a").as_deref(), Some(&b""[..]), "seed {seed}");
+        assert_eq!(read(&sim, "/d/moved").as_deref(), Some(&b"1"[..]), "seed {seed}");
+    }
+}
+
+#[test]
 fn replace_file_is_all_or_nothing() {
     for seed in 0..300 {
         let sim = SimEnv::new(seed);
