@@ -1,1 +1,6 @@
-//! The PostgreSQL door and the store of views.
+//! How results are read: the store of views, the PostgreSQL door and the HTTP door.
+//!
+//! The doors know nothing of SQL or jobs: they meet those in traits that the binary
+//! implements ([`pgwire`], [`http`]).
+
+pub mod view;

@@ -1,0 +1,3 @@
+//! Integration tests of the view store and the doors.
+
+mod view;
