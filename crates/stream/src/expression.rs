@@ -35,6 +35,12 @@ pub trait Expression: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Numbers of all columns that the expression may read; others may stand there as
+    /// nulls of no type. `None`: it may read any.
+    fn columns(&self) -> Option<Vec<usize>> {
+        self.as_column().map(|column| vec![column])
+    }
+
     /// As a user would write it, for `EXPLAIN` and errors.
     fn to_sql(&self) -> String;
 }

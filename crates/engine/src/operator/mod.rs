@@ -3,6 +3,15 @@
 //! An operator sees the batches of an epoch in a fixed order and nothing else, so its
 //! output is a function of the journal. It never blocks and knows no thread.
 
+mod assign_window;
+mod build;
+mod calc;
+mod time_column;
+pub(crate) mod values;
+mod window;
+
+pub use build::build;
+
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
@@ -90,8 +99,7 @@ pub trait Operator: Send {
     ///
     /// # Errors
     /// [`thalweg_stream::StreamError::Incompatible`] where the schema is another.
-    fn restore(&mut self, name: &str, rows: &RecordBatch, context: &OperatorContext)
-    -> Result<()>;
+    fn restore(&mut self, name: &str, rows: &RecordBatch, context: &OperatorContext) -> Result<()>;
 
     /// Bytes of state held in memory, about.
     fn memory_bytes(&self) -> usize {
