@@ -1,1 +1,58 @@
 //! The Kafka door: the Kafka protocol over a log.
+//!
+//! ```text
+//!  socket -> net (frames, order, budgets) -> guard -> api table -> handlers/<api>
+//!                                                                   |        |
+//!                                                                  log     group
+//! ```
+//!
+//! What is here: connections and their limits, one handler file for each API, and the
+//! consumer group coordinator as a state machine without IO. What is not: nothing that
+//! stores records (that is the log's), nothing that decodes them on the way through.
+//!
+//! Deliberate differences from Apache Kafka:
+//! - `acks=1` waits for fdatasync like `acks=all`;
+//! - transactions are refused;
+//! - topics that begin with `__` are the system's: clients read them at most;
+//! - an idle group's first rebalance waits 100 ms for more members, not 3 s.
+
+mod api;
+mod broker;
+mod config;
+mod error_code;
+mod group;
+mod guard;
+mod handlers;
+mod internal_topic;
+mod net;
+mod options;
+mod producer_ids;
+mod request;
+mod response;
+mod topics;
+
+use std::sync::Arc;
+
+use thalweg_core::env::Env;
+use thalweg_core::partition_log::LogStore;
+
+pub use broker::{BrokerError, BrokerHandle, CommitError, GroupCommitter};
+pub use group::{CommittedOffset, GroupDescription, GroupState, GroupSummary, MemberDescription};
+pub use options::{BrokerOptions, GroupOptions, Limits};
+
+/// The Kafka door.
+pub struct Broker;
+
+impl Broker {
+    /// Starts serving a log on the current tokio runtime.
+    ///
+    /// # Errors
+    /// The socket or the broker's own state in the log cannot be used.
+    pub fn start(
+        env: Env,
+        log: Arc<dyn LogStore>,
+        options: BrokerOptions,
+    ) -> Result<BrokerHandle, BrokerError> {
+        BrokerHandle::start(env, log, options)
+    }
+}

@@ -1,0 +1,269 @@
+//! The broker as a whole: what its handlers share, how it starts and stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use kafka_protocol::messages::BrokerId;
+use kafka_protocol::protocol::StrBytes;
+use thalweg_core::authorizer::Authorizer;
+use thalweg_core::env::Env;
+use thalweg_core::ids::{Offset, TopicPartition};
+use thalweg_core::partition_log::{LogError, LogStore};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::group::{GroupDescription, GroupService, GroupSummary};
+use crate::net::budget::Budget;
+use crate::net::listener;
+use crate::options::{BrokerOptions, Limits};
+use crate::producer_ids::ProducerIds;
+use crate::topics::Topics;
+
+/// Id of the one broker there is.
+pub(crate) const NODE_ID: BrokerId = BrokerId(1);
+/// Leader epoch of every partition: leadership never moves.
+pub(crate) const LEADER_EPOCH: i32 = 0;
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The log refused.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The socket cannot be used.
+    #[error("Kafka door: {0}")]
+    Io(#[from] std::io::Error),
+    /// An internal topic holds what it should not.
+    #[error("{topic}: damaged state at offset {offset}: {detail}")]
+    State {
+        /// The internal topic.
+        topic: String,
+        /// Where.
+        offset: Offset,
+        /// What was found.
+        detail: String,
+    },
+    /// An internal topic was written by a newer version of Thalweg.
+    #[error(
+        "{topic}: format version {found} at offset {offset}, but this version of Thalweg knows \
+         only up to {known}; use the newer one that wrote it"
+    )]
+    NewerFormat {
+        /// The internal topic.
+        topic: String,
+        /// Where.
+        offset: Offset,
+        /// Version found.
+        found: u8,
+        /// Newest version known.
+        known: u8,
+    },
+}
+
+/// Why offsets of a group were not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Consumers are using a group of this name.
+    #[error("group '{0}' has members; only they commit its offsets")]
+    HasMembers(String),
+    /// The group or the log refused.
+    #[error("offsets of group '{group}' were not committed: {reason}")]
+    Refused {
+        /// The group.
+        group: String,
+        /// Kafka's name of the error.
+        reason: String,
+    },
+}
+
+/// What all handlers share.
+pub(crate) struct Broker {
+    pub(crate) env: Env,
+    pub(crate) log: Arc<dyn LogStore>,
+    pub(crate) topics: Topics,
+    pub(crate) groups: Arc<GroupService>,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) limits: Limits,
+    pub(crate) request_budget: Budget,
+    pub(crate) fetch_budget: Budget,
+    pub(crate) auto_create_topics: bool,
+    pub(crate) default_partitions: i32,
+    pub(crate) cluster_id: StrBytes,
+    pub(crate) host: StrBytes,
+    pub(crate) port: i32,
+}
+
+impl Broker {
+    /// Opens the Kafka door on the current tokio runtime.
+    ///
+    /// # Errors
+    /// The socket or the broker's own state in the log cannot be used.
+    pub(crate) fn open(
+        env: Env,
+        log: Arc<dyn LogStore>,
+        options: &BrokerOptions,
+        local_addr: SocketAddr,
+    ) -> Result<Arc<Self>, BrokerError> {
+        let producer_ids = ProducerIds::open(env.clone(), &*log)?;
+        let groups = GroupService::open(env.clone(), &*log, options.groups.clone())?;
+        let (host, port) = options
+            .advertised
+            .clone()
+            .unwrap_or_else(|| (local_addr.ip().to_string(), local_addr.port()));
+        Ok(Arc::new(Self {
+            topics: Topics::new(log.clone()),
+            groups: Arc::new(groups),
+            authorizer: options.authorizer.clone(),
+            limits: options.limits.clone(),
+            request_budget: Budget::new(options.limits.request_bytes),
+            fetch_budget: Budget::new(options.limits.fetch_bytes),
+            auto_create_topics: options.auto_create_topics,
+            default_partitions: options.default_partitions.max(1),
+            cluster_id: StrBytes::from_string(cluster_id(producer_ids.topic_id())),
+            host: StrBytes::from_string(host),
+            port: i32::from(port),
+            producer_ids,
+            env,
+            log,
+        }))
+    }
+}
+
+/// A cluster id in Kafka's form, 22 characters of base64url, from 128 random bits.
+fn cluster_id(bits: u128) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let sextet = |at: u32| {
+        // 128 bits are 21 sextets and two bits; those go into the upper end of the last.
+        let value = if at < 21 { bits >> (122 - 6 * at) } else { bits << 4 };
+        char::from(ALPHABET[(value & 63) as usize])
+    };
+    (0..22).map(sextet).collect()
+}
+
+/// Runs what may wait for the disk where it holds up no connection.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// A running broker. Dropping it leaves it running until the runtime ends.
+pub struct BrokerHandle {
+    broker: Arc<Broker>,
+    local_addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    listener: JoinHandle<()>,
+    timers: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for BrokerHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BrokerHandle({})", self.local_addr)
+    }
+}
+
+impl BrokerHandle {
+    pub(crate) fn start(
+        env: Env,
+        log: Arc<dyn LogStore>,
+        options: BrokerOptions,
+    ) -> Result<Self, BrokerError> {
+        options.listener.set_nonblocking(true)?;
+        let local_addr = options.listener.local_addr()?;
+        let broker = Broker::open(env, log, &options, local_addr)?;
+        let socket = tokio::net::TcpListener::from_std(options.listener)?;
+        let (stop, stopping) = watch::channel(false);
+        let timers = tokio::spawn(broker.groups.clone().run_timers(stopping.clone()));
+        let listener = tokio::spawn(listener::run(broker.clone(), socket, stopping));
+        Ok(Self { broker, local_addr, stop, listener, timers })
+    }
+
+    /// The bound address.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Host and port that clients are told.
+    pub fn advertised(&self) -> (String, u16) {
+        (self.broker.host.to_string(), self.broker.port as u16)
+    }
+
+    /// Id of this data directory, as clients see it.
+    pub fn cluster_id(&self) -> String {
+        self.broker.cluster_id.to_string()
+    }
+
+    /// All groups, sorted by name.
+    pub fn groups(&self) -> Vec<GroupSummary> {
+        self.broker.groups.list()
+    }
+
+    /// A group with its members and committed offsets.
+    pub fn describe_group(&self, group: &str) -> Option<GroupDescription> {
+        self.broker.groups.describe(group)
+    }
+
+    /// Commits offsets of a group that has no members, as a job does for the group of
+    /// its name. Durable when this returns.
+    ///
+    /// # Errors
+    /// Consumers use the group, or the log refused.
+    pub async fn commit_group_offsets(
+        &self,
+        group: &str,
+        offsets: Vec<(TopicPartition, Offset, String)>,
+    ) -> Result<(), CommitError> {
+        self.committer().commit(group, offsets).await
+    }
+
+    /// A handle for committing offsets that can be kept elsewhere.
+    pub fn committer(&self) -> GroupCommitter {
+        GroupCommitter { groups: self.broker.groups.clone() }
+    }
+
+    /// Stops accepting, ends all connections, and returns when they have ended. Answers
+    /// under way get a moment to go out.
+    pub async fn shutdown(self) {
+        let _ = self.stop.send(true);
+        let _ = self.listener.await;
+        let _ = self.timers.await;
+    }
+}
+
+/// Commits offsets of groups without members, from inside the process.
+#[derive(Clone)]
+pub struct GroupCommitter {
+    groups: Arc<GroupService>,
+}
+
+impl GroupCommitter {
+    /// As [`BrokerHandle::commit_group_offsets`].
+    ///
+    /// # Errors
+    /// Consumers use the group, or the log refused.
+    pub async fn commit(
+        &self,
+        group: &str,
+        offsets: Vec<(TopicPartition, Offset, String)>,
+    ) -> Result<(), CommitError> {
+        self.groups.commit_without_members(group, offsets).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cluster_ids_are_base64url() {
+        assert_eq!(cluster_id(0), "A".repeat(22));
+        assert_eq!(cluster_id(u128::MAX), format!("{}w", "_".repeat(21)));
+        assert_eq!(cluster_id(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef), "ASNFZ4mrze8BI0VniavN7w");
+    }
+}

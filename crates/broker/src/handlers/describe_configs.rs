@@ -1,0 +1,99 @@
+//! DescribeConfigs: every setting of topics and of the broker, with its default.
+
+use kafka_protocol::messages::describe_configs_request::{
+    DescribeConfigsRequest, DescribeConfigsResource,
+};
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
+    DescribeConfigsSynonym,
+};
+use kafka_protocol::protocol::StrBytes;
+use thalweg_core::authorizer::{Operation, Resource};
+
+use crate::config::{self, Setting};
+use crate::error_code::ErrorCode;
+use crate::request::{Answer, RequestContext, RequestError};
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+pub(crate) async fn handle(
+    context: RequestContext,
+    request: DescribeConfigsRequest,
+) -> Result<Answer, RequestError> {
+    let mut results = Vec::with_capacity(request.resources.len());
+    for resource in &request.resources {
+        let result = DescribeConfigsResult::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone());
+        results.push(match settings(&context, resource) {
+            Ok(settings) => result.with_configs(rows(&context, &request, resource, settings)),
+            Err((code, message)) => result
+                .with_error_code(code.code())
+                .with_error_message(Some(StrBytes::from_string(message))),
+        });
+    }
+    context.answer(&DescribeConfigsResponse::default().with_results(results))
+}
+
+fn settings(
+    context: &RequestContext,
+    resource: &DescribeConfigsResource,
+) -> Result<Vec<Setting>, (ErrorCode, String)> {
+    let name = resource.resource_name.as_str();
+    match resource.resource_type {
+        TOPIC if !context.allows(Operation::DescribeConfigs, Resource::Topic(name)) => {
+            Err((ErrorCode::TopicAuthorizationFailed, "not allowed to see its settings".into()))
+        }
+        TOPIC => match context.broker.log.topic(name) {
+            Some(meta) => Ok(config::of_topic(&meta)),
+            None => {
+                Err((ErrorCode::UnknownTopicOrPartition, format!("topic '{name}' does not exist")))
+            }
+        },
+        BROKER if !context.allows(Operation::DescribeConfigs, Resource::Cluster) => {
+            Err((ErrorCode::ClusterAuthorizationFailed, "not allowed to see settings".into()))
+        }
+        BROKER if name.is_empty() || name == crate::broker::NODE_ID.0.to_string() => {
+            Ok(config::of_broker(&context.broker))
+        }
+        BROKER => Err((ErrorCode::InvalidRequest, format!("there is no broker '{name}'"))),
+        other => Err((
+            ErrorCode::InvalidRequest,
+            format!("settings of resource type {other} are not supported"),
+        )),
+    }
+}
+
+fn rows(
+    context: &RequestContext,
+    request: &DescribeConfigsRequest,
+    resource: &DescribeConfigsResource,
+    settings: Vec<Setting>,
+) -> Vec<DescribeConfigsResourceResult> {
+    let wanted = |setting: &Setting| {
+        let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+        keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == setting.name))
+    };
+    let row = |setting: Setting| {
+        let value = Some(StrBytes::from_string(setting.value));
+        let name = StrBytes::from_static_str(setting.name);
+        let synonym = DescribeConfigsSynonym::default()
+            .with_name(name.clone())
+            .with_value(value.clone())
+            .with_source(setting.source);
+        let row = DescribeConfigsResourceResult::default()
+            .with_name(name)
+            .with_value(value)
+            .with_read_only(setting.read_only)
+            .with_config_source(setting.source)
+            .with_synonyms(if request.include_synonyms { vec![synonym] } else { Vec::new() });
+        if context.version() < 3 {
+            return row;
+        }
+        let documentation = StrBytes::from_static_str(setting.documentation);
+        row.with_config_type(setting.kind as i8)
+            .with_documentation(request.include_documentation.then_some(documentation))
+    };
+    settings.into_iter().filter(wanted).map(row).collect()
+}

@@ -1,0 +1,79 @@
+//! Fetch: record batches as they are in the log, now or as soon as there are some.
+//!
+//! Sessions (KIP-227) are never opened: the answer carries session id 0, and clients
+//! then name every partition in every request.
+
+mod collect;
+mod encode;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::messages::FetchRequest;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use self::collect::Fetch;
+use crate::broker::blocking;
+use crate::error_code::{ErrorCode, NONE};
+use crate::request::{Answer, RequestContext, RequestError};
+
+/// Longest wait for records, whatever the client asks.
+const WAIT_MS_MAX: i32 = 300_000;
+
+pub(crate) async fn handle(
+    context: RequestContext,
+    request: FetchRequest,
+) -> Result<Answer, RequestError> {
+    if request.session_id != 0 {
+        let code = ErrorCode::FetchSessionIdNotFound.code();
+        return Ok(Answer::Now(encode::encode(context.head, code, Fetch::empty())?));
+    }
+    let wait_ms = request.max_wait_ms.clamp(0, WAIT_MS_MAX) as u64;
+    let deadline = Instant::now() + Duration::from_millis(wait_ms);
+    let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
+    let fetch = Fetch::resolve(&context, request);
+    Ok(Answer::later(async move {
+        let fetch = collect_until(fetch, min_bytes, deadline).await;
+        encode::encode(context.head, NONE, fetch)
+    }))
+}
+
+/// Reads, and reads on each time there is more, until there is enough to answer.
+async fn collect_until(mut fetch: Fetch, min_bytes: usize, deadline: Instant) -> Fetch {
+    let arrivals = Arc::new(Notify::new());
+    let mut watches = Vec::new();
+    loop {
+        fetch = collect(fetch).await;
+        if fetch.has_error() || fetch.bytes() >= min_bytes || fetch.is_full() {
+            return fetch;
+        }
+        fetch.advance();
+        if watches.is_empty() {
+            watches = fetch.watch(&arrivals);
+            if watches.is_empty() {
+                return fetch;
+            }
+            // Something may have come between the read and the watch.
+            arrivals.notify_one();
+        }
+        if timeout_at(deadline, arrivals.notified()).await.is_err() {
+            return collect(fetch).await;
+        }
+    }
+}
+
+/// A reader at the end of the log finds its bytes in the page cache; one that lags may
+/// wait for the disk, and does so where it holds nobody up.
+async fn collect(mut fetch: Fetch) -> Fetch {
+    if fetch.is_lagging() {
+        blocking(move || {
+            fetch.collect();
+            fetch
+        })
+        .await
+    } else {
+        fetch.collect();
+        fetch
+    }
+}

@@ -1,0 +1,191 @@
+//! Produce: append at once and in order, answer when it is durable.
+//!
+//! `acks=1` and `acks=all` mean the same here, and more than in Kafka: the records are
+//! on disk (fdatasync), not only in memory. `acks=0` gets no answer at all.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::produce_request::{ProduceRequest, TopicProduceData};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+use thalweg_core::authorizer::{Operation, Resource};
+use thalweg_core::partition_log::{Appended, LogError};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::error_code::{ErrorCode, of_log_error};
+use crate::request::{Answer, RequestContext, RequestError};
+use crate::topics;
+
+/// Attribute bits of a record batch: part of a transaction, control batch.
+const TRANSACTIONAL_OR_CONTROL: u16 = 0x30;
+/// Where the attributes are in a record batch.
+const ATTRIBUTES_AT: std::ops::Range<usize> = 21..23;
+
+/// Why a partition's records were refused.
+struct Refusal {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<LogError> for Refusal {
+    fn from(error: LogError) -> Self {
+        Self::new(of_log_error(&error), error.to_string())
+    }
+}
+
+/// A partition's records, appended but perhaps not durable yet.
+struct Pending {
+    index: i32,
+    outcome: Result<(Appended, oneshot::Receiver<Result<(), LogError>>), Refusal>,
+}
+
+pub(crate) async fn handle(
+    context: RequestContext,
+    request: ProduceRequest,
+) -> Result<Answer, RequestError> {
+    let acks = request.acks;
+    let patience = Duration::from_millis(request.timeout_ms.max(1) as u64);
+    let refusal = if !(-1..=1).contains(&acks) {
+        Some((ErrorCode::InvalidRequiredAcks, "acks must be 0, 1 or all"))
+    } else if request.transactional_id.is_some() {
+        Some((ErrorCode::TransactionalIdAuthorizationFailed, "transactions are not supported yet"))
+    } else {
+        None
+    };
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    for topic in request.topic_data {
+        let partitions = append_topic(&context, &topic, refusal);
+        topics.push((topic.name, partitions));
+    }
+    if acks == 0 {
+        return unacknowledged(&topics);
+    }
+    let (head, version) = (context.head, context.version());
+    Ok(Answer::later(async move {
+        let mut responses = Vec::with_capacity(topics.len());
+        for (name, partitions) in topics {
+            let mut answered = Vec::with_capacity(partitions.len());
+            for partition in partitions {
+                answered.push(durable(partition, patience, version).await);
+            }
+            responses.push(
+                TopicProduceResponse::default().with_name(name).with_partition_responses(answered),
+            );
+        }
+        head.encode(&ProduceResponse::default().with_responses(responses))
+    }))
+}
+
+/// Nobody hears of a failure without acknowledgement, except by the connection ending.
+fn unacknowledged<T>(topics: &[(T, Vec<Pending>)]) -> Result<Answer, RequestError> {
+    let mut partitions = topics.iter().flat_map(|(_, partitions)| partitions);
+    match partitions.find_map(|partition| partition.outcome.as_ref().err()) {
+        Some(refusal) => Err(RequestError::UnacknowledgedProduce(refusal.message.clone())),
+        None => Ok(Answer::None),
+    }
+}
+
+fn append_topic(
+    context: &RequestContext,
+    topic: &TopicProduceData,
+    refusal: Option<(ErrorCode, &'static str)>,
+) -> Vec<Pending> {
+    let refusal = refusal.or_else(|| {
+        if !context.allows(Operation::Write, Resource::Topic(&topic.name)) {
+            Some((ErrorCode::TopicAuthorizationFailed, "not allowed to write to this topic"))
+        } else if topics::is_internal(&topic.name) {
+            Some((ErrorCode::InvalidTopicException, "topics beginning with '__' are the system's"))
+        } else {
+            None
+        }
+    });
+    let partitions = topic.partition_data.iter();
+    partitions
+        .map(|data| {
+            let outcome = match refusal {
+                Some((code, message)) => Err(Refusal::new(code, message)),
+                None => append(context, &topic.name, data.index, data.records.clone()),
+            };
+            Pending { index: data.index, outcome }
+        })
+        .collect()
+}
+
+fn append(
+    context: &RequestContext,
+    topic: &str,
+    partition: i32,
+    records: Option<Bytes>,
+) -> Result<(Appended, oneshot::Receiver<Result<(), LogError>>), Refusal> {
+    let records = records.filter(|records| !records.is_empty());
+    let Some(records) = records else {
+        return Err(Refusal::new(ErrorCode::InvalidRecord, "no records"));
+    };
+    let attributes = records.get(ATTRIBUTES_AT).map_or(0, |at| u16::from_be_bytes([at[0], at[1]]));
+    if attributes & TRANSACTIONAL_OR_CONTROL != 0 {
+        return Err(Refusal::new(
+            ErrorCode::InvalidRecord,
+            "transactional and control batches are not supported yet",
+        ));
+    }
+    let log = context.broker.log.partition(topic, partition)?;
+    let appended = log.append(records)?;
+    let (sender, receiver) = oneshot::channel();
+    let done = Box::new(move |outcome| {
+        let _ = sender.send(outcome);
+    });
+    log.when_durable(appended.next_offset, done);
+    Ok((appended, receiver))
+}
+
+async fn durable(pending: Pending, patience: Duration, version: i16) -> PartitionProduceResponse {
+    let outcome = match pending.outcome {
+        Err(refusal) => Err(refusal),
+        Ok((appended, receiver)) => match timeout(patience, receiver).await {
+            Ok(Ok(Ok(()))) => Ok(appended),
+            Ok(Ok(Err(error))) => Err(error.into()),
+            Ok(Err(_)) => Err(LogError::Stopped.into()),
+            Err(_) => Err(Refusal::new(
+                ErrorCode::RequestTimedOut,
+                "the records were not durable within the request's timeout",
+            )),
+        },
+    };
+    let response = PartitionProduceResponse::default().with_index(pending.index);
+    match outcome {
+        Ok(appended) => response
+            .with_base_offset(appended.base_offset)
+            .with_log_append_time_ms(appended.append_time)
+            .with_log_start_offset(appended.log_start),
+        Err(refusal) => refused(response, refusal, version),
+    }
+}
+
+fn refused(
+    response: PartitionProduceResponse,
+    refusal: Refusal,
+    version: i16,
+) -> PartitionProduceResponse {
+    let response = response.with_error_code(refusal.code.code()).with_base_offset(-1);
+    if version < 8 {
+        return response;
+    }
+    let message = StrBytes::from_string(refusal.message);
+    let invalid = matches!(refusal.code, ErrorCode::InvalidRecord);
+    let first = BatchIndexAndErrorMessage::default()
+        .with_batch_index(0)
+        .with_batch_index_error_message(Some(message.clone()));
+    response
+        .with_record_errors(if invalid { vec![first] } else { Vec::new() })
+        .with_error_message(Some(message))
+}

@@ -1,0 +1,6 @@
+//! Sockets: accepting connections, cutting frames, keeping answers in order.
+
+pub(crate) mod budget;
+mod connection;
+mod frame_reader;
+pub(crate) mod listener;

@@ -1,0 +1,127 @@
+//! What a broker can be told: where it listens, what it creates by itself, and how
+//! much memory each part of it may take.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_core::authorizer::{AllowAll, Authorizer};
+
+/// How to run the Kafka door.
+pub struct BrokerOptions {
+    /// Bound socket, as `thalweg_core::env::bind_listener` gives it.
+    pub listener: TcpListener,
+    /// Host and port that clients are told to connect to; the bound address if `None`.
+    pub advertised: Option<(String, u16)>,
+    /// Create a topic when a client asks for its metadata (`auto.create.topics.enable`).
+    pub auto_create_topics: bool,
+    /// Partitions of topics created without a number of their own (`num.partitions`).
+    pub default_partitions: i32,
+    /// Bounds on connections, requests and memory.
+    pub limits: Limits,
+    /// Behaviour of consumer groups.
+    pub groups: GroupOptions,
+    /// Asked by every handler.
+    pub authorizer: Arc<dyn Authorizer>,
+}
+
+impl BrokerOptions {
+    /// Defaults for a bound socket: auto-creation with one partition, everybody allowed.
+    pub fn new(listener: TcpListener) -> Self {
+        Self {
+            listener,
+            advertised: None,
+            auto_create_topics: true,
+            default_partitions: 1,
+            limits: Limits::default(),
+            groups: GroupOptions::default(),
+            authorizer: Arc::new(AllowAll),
+        }
+    }
+}
+
+/// Bounds on what clients can make the broker hold. All sizes in bytes.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest request frame (Kafka: `socket.request.max.bytes`).
+    pub frame_bytes: usize,
+    /// Largest frame of a request that is not a produce request.
+    pub control_frame_bytes: usize,
+    /// Request bytes held at a time, over all connections (`queued.max.request.bytes`).
+    pub request_bytes: usize,
+    /// Bytes of fetched records held at a time, over all connections. When they are
+    /// used up, a fetch is answered with [`Limits::fetch_floor_bytes`] at most.
+    pub fetch_bytes: usize,
+    /// What a fetch may always take.
+    pub fetch_floor_bytes: usize,
+    /// Most record bytes in one fetch response (Kafka: `fetch.max.bytes` of the broker).
+    pub fetch_response_bytes: usize,
+    /// Elements of arrays in one request; bounds what decoding allocates.
+    pub request_elements: usize,
+    /// Requests of one connection that wait for their answer; more are not read.
+    pub requests_in_flight: usize,
+    /// Connections at a time; more are closed at once.
+    pub connections: usize,
+    /// A connection on which nothing moved for so long is closed
+    /// (`connections.max.idle.ms`).
+    pub idle_timeout: Duration,
+    /// A request whose next bytes take longer than this is given up.
+    pub frame_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes: 100 << 20,
+            control_frame_bytes: 16 << 20,
+            request_bytes: 256 << 20,
+            fetch_bytes: 256 << 20,
+            fetch_floor_bytes: 64 << 10,
+            fetch_response_bytes: 55 << 20,
+            request_elements: 200_000,
+            requests_in_flight: 128,
+            connections: 2_000,
+            idle_timeout: Duration::from_secs(600),
+            frame_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Behaviour of consumer groups, under Kafka's names. Times in milliseconds.
+#[derive(Clone, Debug)]
+pub struct GroupOptions {
+    /// How long the first rebalance of an empty group waits for more members
+    /// (`group.initial.rebalance.delay.ms`). Kafka's 3000 is made for large groups on
+    /// large clusters; on one machine members arrive together, and a person waits.
+    pub initial_rebalance_delay_ms: u64,
+    /// Shortest session timeout that a member may ask for.
+    pub min_session_timeout_ms: u64,
+    /// Longest session timeout that a member may ask for.
+    pub max_session_timeout_ms: u64,
+    /// Most members of a group (`group.max.size`).
+    pub max_members: usize,
+    /// Most groups, so that names alone cannot fill the memory.
+    pub max_groups: usize,
+    /// Bytes of subscriptions and assignments of one group.
+    pub max_group_bytes: usize,
+    /// Longest metadata string of a committed offset (`offset.metadata.max.bytes`).
+    pub max_metadata_bytes: usize,
+    /// How long offsets of a group without members are kept
+    /// (`offsets.retention.minutes`).
+    pub offset_retention_ms: u64,
+}
+
+impl Default for GroupOptions {
+    fn default() -> Self {
+        Self {
+            initial_rebalance_delay_ms: 100,
+            min_session_timeout_ms: 1_000,
+            max_session_timeout_ms: 1_800_000,
+            max_members: 1_000,
+            max_groups: 10_000,
+            max_group_bytes: 64 << 20,
+            max_metadata_bytes: 4_096,
+            offset_retention_ms: 7 * 24 * 3_600_000,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! A log in memory, for tests of the broker that want to decide what the log does:
+//! when an append becomes durable, and when it fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use thalweg_core::ids::{Offset, ProducerId, TopicId, TopicPartition};
+use thalweg_core::partition_log::{
+    Appended, DurableCallback, Isolation, LogError, LogOffsets, LogStore, PartitionLog,
+    ProducerPosition, TopicMeta, Waker, Watch,
+};
+use thalweg_core::record_batch::{RecordBatch, set_base_offset, split};
+use thalweg_core::time::Millis;
+
+/// All topics.
+#[derive(Default)]
+pub struct MemoryLog {
+    topics: Mutex<BTreeMap<String, (TopicMeta, Vec<Arc<MemoryPartition>>)>>,
+    switches: Arc<Mutex<Switches>>,
+}
+
+/// What the log is told to do.
+#[derive(Default)]
+struct Switches {
+    /// Appends do not become durable until this is lifted.
+    held: bool,
+    full: bool,
+}
+
+impl MemoryLog {
+    /// Holds back durability, or lets it go on.
+    pub fn hold(&self, held: bool) {
+        self.switches.lock().held = held;
+        if !held {
+            for (_, partitions) in self.topics.lock().values() {
+                partitions.iter().for_each(|partition| partition.make_durable());
+            }
+        }
+    }
+
+    /// Makes appends fail for want of space.
+    pub fn fill_disk(&self, full: bool) {
+        self.switches.lock().full = full;
+    }
+
+    fn partitions(
+        &self,
+        name: &str,
+        count: std::ops::Range<i32>,
+        id: TopicId,
+    ) -> Vec<Arc<MemoryPartition>> {
+        count
+            .map(|partition| {
+                Arc::new(MemoryPartition {
+                    id,
+                    name: TopicPartition::new(name, partition),
+                    switches: self.switches.clone(),
+                    state: Mutex::default(),
+                })
+            })
+            .collect()
+    }
+}
+
+struct MemoryPartition {
+    id: TopicId,
+    name: TopicPartition,
+    switches: Arc<Mutex<Switches>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    batches: Vec<(Offset, Offset, Bytes)>,
+    end: Offset,
+    durable: Offset,
+    waiting: Vec<(Offset, DurableCallback)>,
+    wakers: BTreeMap<u64, Waker>,
+    last_waker: u64,
+}
+
+impl MemoryPartition {
+    fn make_durable(&self) {
+        let (ready, wakers) = {
+            let mut state = self.state.lock();
+            state.durable = state.end;
+            let ready = std::mem::take(&mut state.waiting);
+            (ready, state.wakers.values().cloned().collect::<Vec<_>>())
+        };
+        ready.into_iter().for_each(|(_, done)| done(Ok(())));
+        wakers.iter().for_each(|wake| wake());
+    }
+
+    fn invalid(&self, detail: impl ToString) -> LogError {
+        LogError::InvalidBatch { partition: self.name.clone(), detail: detail.to_string() }
+    }
+
+    fn records<T>(&self, mut each: impl FnMut(Offset, Millis) -> Option<T>) -> Option<T> {
+        let state = self.state.lock();
+        for (_, _, bytes) in &state.batches {
+            for batch in split(bytes) {
+                let mut scratch = Vec::new();
+                let batch: RecordBatch<'_> = batch.expect("own batch");
+                let records = batch.records(&mut scratch, &Default::default()).expect("records");
+                for record in records {
+                    let record = record.expect("record");
+                    if let Some(found) = each(record.offset, record.timestamp) {
+                        return Some(found);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+impl PartitionLog for MemoryPartition {
+    fn topic_id(&self) -> TopicId {
+        self.id
+    }
+
+    fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    fn offsets(&self) -> LogOffsets {
+        let state = self.state.lock();
+        let durable = state.durable;
+        LogOffsets { start: 0, last_stable: durable, high_watermark: durable, end: state.end }
+    }
+
+    fn append(&self, batches: Bytes) -> Result<Appended, LogError> {
+        const LIMIT: usize = 1_048_588;
+        if self.switches.lock().full {
+            let detail = "the test says so".into();
+            return Err(LogError::StorageFull { partition: self.name.clone(), detail });
+        }
+        let mut state = self.state.lock();
+        let base_offset = state.end;
+        let mut added = Vec::new();
+        let mut next = base_offset;
+        for batch in split(&batches) {
+            let batch = batch.map_err(|error| self.invalid(error))?;
+            batch.verify_crc().map_err(|error| self.invalid(error))?;
+            let size = batch.header().size;
+            if size > LIMIT && !self.name.topic.starts_with("__") {
+                return Err(LogError::TooLarge {
+                    partition: self.name.clone(),
+                    size,
+                    limit: LIMIT,
+                });
+            }
+            let mut bytes = BytesMut::from(batch.bytes());
+            set_base_offset(&mut bytes, next);
+            let after = next + i64::from(batch.header().last_offset_delta) + 1;
+            added.push((next, after, bytes.freeze()));
+            next = after;
+        }
+        state.batches.extend(added);
+        state.end = next;
+        drop(state);
+        if !self.switches.lock().held {
+            self.make_durable();
+        }
+        let append_time = -1;
+        Ok(Appended { base_offset, next_offset: next, append_time, log_start: 0, duplicate: false })
+    }
+
+    fn when_durable(&self, offset: Offset, done: DurableCallback) {
+        let mut state = self.state.lock();
+        if state.durable >= offset {
+            drop(state);
+            done(Ok(()));
+        } else {
+            state.waiting.push((offset, done));
+        }
+    }
+
+    fn read(&self, from: Offset, max_bytes: usize, _: Isolation) -> Result<Bytes, LogError> {
+        let state = self.state.lock();
+        if !(0..=state.durable).contains(&from) {
+            let partition = self.name.clone();
+            let end = state.durable;
+            return Err(LogError::OffsetOutOfRange { partition, offset: from, start: 0, end });
+        }
+        let mut out = BytesMut::new();
+        for (_, after, bytes) in &state.batches {
+            if *after <= from || *after > state.durable {
+                continue;
+            }
+            if !out.is_empty() && out.len() + bytes.len() > max_bytes {
+                break;
+            }
+            out.extend_from_slice(bytes);
+        }
+        Ok(out.freeze())
+    }
+
+    fn offset_for_time(&self, timestamp: Millis) -> Result<Option<(Offset, Millis)>, LogError> {
+        Ok(self.records(|offset, at| (at >= timestamp).then_some((offset, at))))
+    }
+
+    fn max_timestamp(&self) -> Result<Option<(Offset, Millis)>, LogError> {
+        let mut best: Option<(Offset, Millis)> = None;
+        self.records(|offset, at| {
+            if best.is_none_or(|(_, most)| at > most) {
+                best = Some((offset, at));
+            }
+            None::<()>
+        });
+        Ok(best)
+    }
+
+    fn producer(&self, _: ProducerId) -> Option<ProducerPosition> {
+        None
+    }
+
+    fn watch(&self, waker: Waker) -> Watch {
+        let mut state = self.state.lock();
+        state.last_waker += 1;
+        let id = state.last_waker;
+        state.wakers.insert(id, waker);
+        // Kept until the partition goes: a test has few.
+        Watch::new(|| {})
+    }
+
+    fn pin(&self, _: &str, _: Option<Offset>) {}
+
+    fn size_bytes(&self) -> u64 {
+        self.state.lock().batches.iter().map(|(_, _, bytes)| bytes.len() as u64).sum()
+    }
+}
+
+impl LogStore for MemoryLog {
+    fn topics(&self) -> Vec<TopicMeta> {
+        self.topics.lock().values().map(|(meta, _)| meta.clone()).collect()
+    }
+
+    fn topic(&self, name: &str) -> Option<TopicMeta> {
+        self.topics.lock().get(name).map(|(meta, _)| meta.clone())
+    }
+
+    fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        config: &[(String, String)],
+    ) -> Result<TopicMeta, LogError> {
+        let mut topics = self.topics.lock();
+        if topics.contains_key(name) {
+            return Err(LogError::TopicExists { topic: name.into() });
+        }
+        let id = TopicId::from_random(topics.len() as u128 + 1);
+        let meta = TopicMeta { id, name: name.into(), partitions, config: config.to_vec() };
+        let made = self.partitions(name, 0..partitions, id);
+        topics.insert(name.into(), (meta.clone(), made));
+        Ok(meta)
+    }
+
+    fn add_partitions(&self, name: &str, total: i32) -> Result<(), LogError> {
+        let mut topics = self.topics.lock();
+        let unknown = LogError::UnknownPartition { partition: TopicPartition::new(name, 0) };
+        let (meta, partitions) = topics.get_mut(name).ok_or(unknown)?;
+        partitions.extend(self.partitions(name, meta.partitions..total, meta.id));
+        meta.partitions = total;
+        Ok(())
+    }
+
+    fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+        let unknown = LogError::UnknownPartition { partition: TopicPartition::new(name, 0) };
+        self.topics.lock().remove(name).map(|_| ()).ok_or(unknown)
+    }
+
+    fn partition(&self, topic: &str, partition: i32) -> Result<Arc<dyn PartitionLog>, LogError> {
+        let name = TopicPartition::new(topic, partition);
+        let topics = self.topics.lock();
+        let found =
+            usize::try_from(partition).ok().and_then(|at| topics.get(topic)?.1.get(at).cloned());
+        found
+            .map(|log| log as Arc<dyn PartitionLog>)
+            .ok_or(LogError::UnknownPartition { partition: name })
+    }
+}
