@@ -1,1 +1,90 @@
-//! The embedded log: segments, indexes, producer state, retention and group commit.
+//! The embedded log: topics of partitions of segments, in one directory.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use thalweg_core::env::Env;
+//! use thalweg_core::partition_log::{LogStore, append_durably};
+//! use thalweg_core::record_batch::{BatchBuilder, Compression, NewRecord};
+//! use thalweg_log::{Log, LogOptions};
+//!
+//! let log = Log::open(Env::real(), Path::new("data/log"), LogOptions::default())?;
+//! log.create_topic("temperature", 1, &[])?;
+//! let mut batch = BatchBuilder::new(Compression::None);
+//! batch.push(&NewRecord { timestamp: 1, value: Some(b"21.5"), ..NewRecord::default() })?;
+//! let appended = append_durably(&*log.partition("temperature", 0)?, batch.build()?)?;
+//! assert_eq!(appended.base_offset, 0);
+//! log.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Files
+//!
+//! ```text
+//! FORMAT, LOCK, catalog
+//! t-<topic id>/<partition>/
+//!     00000000000000000000.log          head with two durable marks, then batches as sent
+//!     00000000000000000000.index        derived: offsets and times, sparse
+//!     00000000000000001234.producers    derived: idempotent producers as of an offset
+//! ```
+//!
+//! Everything but batches lies in envelopes with magic, version and checksum; batches
+//! have their own. A version that is not known is refused.
+//!
+//! # What is durable when
+//!
+//! An append writes and returns. A committer then syncs the segment once for all
+//! appends since (group commit), writes the *durable mark* (everything before offset D
+//! is durable) into the segment's head, moves the high watermark to D, and only then
+//! calls back. The mark is not synced by itself: the next sync of the segment carries
+//! it, or, on an idle partition, a sync within about a second. A new segment is durable
+//! with its name before anything is written to it, an old log start before its files go.
+//!
+//! # What recovery does, and may not do
+//!
+//! Let M be the largest durable mark of a partition. Behind the mark of the last segment
+//! the batches are walked through, checksums included, to the first bad place.
+//!
+//! - **At or beyond M, it is a torn tail**: it is cut, whatever follows it. A power loss
+//!   may keep any subset of unsynced sectors, so a hole before whole batches is nothing
+//!   unusual there. What is cut is logged; where a whole batch is among it, the bytes are
+//!   put aside in a `.cut` file.
+//! - **Anything else is damage**: bad bytes before M, a file shorter than its mark, a
+//!   missing segment, a damaged head. The partition becomes read-only with an alarm
+//!   ([`Log::alarms`]); nothing is changed or cut; what is good can be read.
+//!
+//! Whole batches beyond M that nobody was promised are kept, synced and shown.
+//!
+//! So no acknowledged batch is ever cut as long as M covers it:
+//! - after `kill -9` always, since the mark was written before the acknowledgement;
+//! - after a power loss always but for one window: the last group of a partition, until
+//!   its mark is synced too (by the next group, or within about a second). Those bytes
+//!   were synced all the same; they are lost only if the same power loss also damages
+//!   bytes that the disk had reported as durable. Closing the window would take a second
+//!   sync for each acknowledgement.
+//!
+//! Old data is checked when it is read, and by a slow scrub in the background; damage
+//! found there makes the partition read-only as well, until the next start, where it is
+//! found again when it is read. A partition whose directory vanished as a whole cannot
+//! be told from one that was never written to.
+//!
+//! A failed sync stops the log for good ([`LogOptions::on_fatal`]): nobody knows what is
+//! durable then, and asking again may lie. Running out of space does not: the append is
+//! refused, what it wrote is cut off, and later ones may succeed.
+
+mod catalog;
+mod directory;
+mod files;
+mod format;
+mod log;
+mod maintenance;
+mod mark;
+mod options;
+mod partition;
+mod segment;
+mod shared;
+pub mod topic_config;
+
+pub use log::{Alarm, Log, MAX_PARTITIONS, MAX_TOPIC_NAME_BYTES};
+pub use options::{LogOptions, OnFatal};
+pub use partition::Partition;
+pub use shared::SyncStats;

@@ -1,0 +1,272 @@
+//! The catalog of topics: an append-only file of events under a durable mark.
+//!
+//! Each event is written, synced, then covered by the mark, which is synced as well:
+//! catalog changes are rare, so here nothing acknowledged is ever behind the mark. What
+//! is behind it after a crash was not acknowledged and is kept where it is whole.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thalweg_core::env::{Disk, DiskFile, OpenMode, read_file};
+use thalweg_core::ids::TopicId;
+use thalweg_core::partition_log::TopicMeta;
+use thalweg_core::time::Millis;
+
+use crate::format::{self, ENVELOPE_BYTES, Fields, FormatError, Magic, put_text};
+use crate::mark::{self, DATA_START, Mark};
+
+/// Name of the file.
+pub(crate) const FILE_NAME: &str = "catalog";
+
+const MAGIC: Magic = *b"thwl-cat";
+const EVENT_MAGIC: Magic = *b"thwl-evt";
+const MAX_BYTES: u64 = 1 << 30;
+/// The file is written anew when it has this many events more than twice the topics.
+const SLACK_EVENTS: usize = 256;
+
+/// A change of the catalog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    Created { meta: TopicMeta, at: Millis },
+    PartitionsAdded { id: TopicId, total: i32 },
+    ConfigChanged { id: TopicId, config: Vec<(String, String)> },
+    Deleted { id: TopicId, at: Millis },
+}
+
+/// Why the catalog cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CatalogError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the catalog is damaged at byte {at}: {error}; restore it from a copy")]
+    Damaged { at: u64, error: FormatError },
+}
+
+/// The topics and the file that tells of them.
+pub(crate) struct Catalog {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    mark: Mark,
+    events: usize,
+    untrimmed: bool,
+    topics: BTreeMap<TopicId, (TopicMeta, Millis)>,
+    deleted: Vec<TopicId>,
+}
+
+impl Catalog {
+    /// Reads the catalog, or begins one where there is none.
+    pub(crate) fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, CatalogError> {
+        let path = root.join(FILE_NAME);
+        if !disk.exists(&path) {
+            write_anew(&*disk, &path, &BTreeMap::new())?;
+        }
+        let bytes = read_file(&*disk, &path, MAX_BYTES)?;
+        let file = disk.open(&path, OpenMode::Write)?;
+        let mark =
+            mark::read(&*file, &MAGIC)?.map_err(|error| CatalogError::Damaged { at: 0, error })?;
+        let topics = BTreeMap::new();
+        let mut catalog =
+            Self { disk, path, file, mark, events: 0, untrimmed: false, topics, deleted: vec![] };
+        let end = catalog.replay(&bytes)?;
+        if end < bytes.len() as u64 {
+            tracing::warn!(at = end, "cut a torn event off the catalog");
+            catalog.file.set_len(end)?;
+        }
+        if end != mark.position || end < bytes.len() as u64 {
+            catalog.file.sync_data()?;
+            catalog.write_mark(end)?;
+        }
+        Ok(catalog)
+    }
+
+    /// Takes in all whole events; returns where they end.
+    fn replay(&mut self, bytes: &[u8]) -> Result<u64, CatalogError> {
+        let mut at = DATA_START;
+        loop {
+            let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or(&[]);
+            if rest.is_empty() && at >= self.mark.position {
+                return Ok(at);
+            }
+            let payload = format::open(&EVENT_MAGIC, rest);
+            let decoded = payload.and_then(|payload| Ok((decode(payload)?, payload.len())));
+            match decoded {
+                Ok((event, len)) => {
+                    self.take_in(event);
+                    at += (ENVELOPE_BYTES + len) as u64;
+                }
+                Err(error @ FormatError::Newer { .. }) => {
+                    return Err(CatalogError::Damaged { at, error });
+                }
+                Err(error) if at < self.mark.position => {
+                    return Err(CatalogError::Damaged { at, error });
+                }
+                Err(_) => return Ok(at),
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: Event) {
+        self.events += 1;
+        match event {
+            Event::Created { meta, at } => {
+                self.topics.insert(meta.id, (meta, at));
+            }
+            Event::PartitionsAdded { id, total } => {
+                if let Some((meta, _)) = self.topics.get_mut(&id) {
+                    meta.partitions = total;
+                }
+            }
+            Event::ConfigChanged { id, config } => {
+                if let Some((meta, _)) = self.topics.get_mut(&id) {
+                    meta.config = config;
+                }
+            }
+            Event::Deleted { id, .. } => {
+                self.topics.remove(&id);
+                self.deleted.push(id);
+            }
+        }
+    }
+
+    /// All topics.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &TopicMeta> {
+        self.topics.values().map(|(meta, _)| meta)
+    }
+
+    /// Topics whose deletion is on record; their directories may still be there.
+    pub(crate) fn deleted(&self) -> &[TopicId] {
+        &self.deleted
+    }
+
+    /// Makes an event durable and takes it in. On an error of space nothing happened;
+    /// after any other nobody knows, and the log must stop.
+    pub(crate) fn append(&mut self, event: Event) -> io::Result<()> {
+        let sealed = format::seal(&EVENT_MAGIC, &encode(&event));
+        let at = self.mark.position;
+        if self.untrimmed {
+            self.file.set_len(at)?;
+            self.file.sync_data()?;
+            self.untrimmed = false;
+        }
+        if let Err(error) = self.file.write_at(&sealed, at) {
+            self.untrimmed = true;
+            return Err(error);
+        }
+        self.file.sync_data()?;
+        self.write_mark(at + sealed.len() as u64)?;
+        self.take_in(event);
+        Ok(())
+    }
+
+    fn write_mark(&mut self, position: u64) -> io::Result<()> {
+        let sequence = self.mark.sequence + 1;
+        let mark = Mark { sequence, position, durable: self.events as i64, ..self.mark };
+        mark::write(&*self.file, &MAGIC, &mark)?;
+        self.file.sync_data()?;
+        self.mark = mark;
+        Ok(())
+    }
+
+    /// Writes the file anew where most of it is past. Only once the directories of
+    /// deleted topics are gone.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        if self.events <= 2 * self.topics.len() + SLACK_EVENTS {
+            return Ok(());
+        }
+        write_anew(&*self.disk, &self.path, &self.topics)?;
+        self.file = self.disk.open(&self.path, OpenMode::Write)?;
+        let mark = mark::read(&*self.file, &MAGIC)?;
+        self.mark = mark.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        self.events = self.topics.len();
+        self.deleted.clear();
+        Ok(())
+    }
+}
+
+/// Replaces the file by one that tells of these topics alone.
+fn write_anew(
+    disk: &dyn Disk,
+    path: &Path,
+    topics: &BTreeMap<TopicId, (TopicMeta, Millis)>,
+) -> io::Result<()> {
+    let mut events = Vec::new();
+    for (meta, at) in topics.values() {
+        let event = Event::Created { meta: meta.clone(), at: *at };
+        events.extend_from_slice(&format::seal(&EVENT_MAGIC, &encode(&event)));
+    }
+    let position = DATA_START + events.len() as u64;
+    let mark = Mark { position, durable: topics.len() as i64, ..Mark::default() };
+    let mut contents = mark::head(&MAGIC, &mark);
+    contents.extend_from_slice(&events);
+    thalweg_core::env::replace_file(disk, path, &contents)
+}
+
+fn encode(event: &Event) -> Vec<u8> {
+    let mut out = Vec::new();
+    let head = |out: &mut Vec<u8>, kind: u8, id: TopicId| {
+        out.push(kind);
+        out.extend_from_slice(&id.0.to_be_bytes());
+    };
+    match event {
+        Event::Created { meta, at } => {
+            head(&mut out, 1, meta.id);
+            out.extend_from_slice(&at.to_be_bytes());
+            put_text(&mut out, &meta.name);
+            out.extend_from_slice(&meta.partitions.to_be_bytes());
+            put_config(&mut out, &meta.config);
+        }
+        Event::PartitionsAdded { id, total } => {
+            head(&mut out, 2, *id);
+            out.extend_from_slice(&total.to_be_bytes());
+        }
+        Event::ConfigChanged { id, config } => {
+            head(&mut out, 3, *id);
+            put_config(&mut out, config);
+        }
+        Event::Deleted { id, at } => {
+            head(&mut out, 4, *id);
+            out.extend_from_slice(&at.to_be_bytes());
+        }
+    }
+    out
+}
+
+fn put_config(out: &mut Vec<u8>, config: &[(String, String)]) {
+    out.extend_from_slice(&(config.len() as u32).to_be_bytes());
+    for (name, value) in config {
+        put_text(out, name);
+        put_text(out, value);
+    }
+}
+
+fn decode(payload: &[u8]) -> Result<Event, FormatError> {
+    let mut fields = Fields(payload);
+    let kind = fields.u8()?;
+    let id = TopicId(fields.u128()?);
+    let event = match kind {
+        1 => {
+            let at = fields.i64()?;
+            let name = fields.text()?;
+            let partitions = fields.i32()?;
+            let config = take_config(&mut fields)?;
+            Event::Created { meta: TopicMeta { id, name, partitions, config }, at }
+        }
+        2 => Event::PartitionsAdded { id, total: fields.i32()? },
+        3 => Event::ConfigChanged { id, config: take_config(&mut fields)? },
+        4 => Event::Deleted { id, at: fields.i64()? },
+        _ => return Err(FormatError::Malformed("an event of an unknown kind")),
+    };
+    fields.end()?;
+    Ok(event)
+}
+
+fn take_config(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, FormatError> {
+    let mut config = Vec::new();
+    for _ in 0..fields.u32()? {
+        config.push((fields.text()?, fields.text()?));
+    }
+    Ok(config)
+}

@@ -1,0 +1,411 @@
+//! The log: a data directory with its topics.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, RwLock};
+use thalweg_core::env::{Env, JoinHandle};
+use thalweg_core::ids::{TopicId, TopicPartition};
+use thalweg_core::partition_log::{LogError, LogStore, PartitionLog, TopicMeta};
+use thalweg_core::time::Millis;
+
+use crate::catalog::{Catalog, Event};
+use crate::directory;
+use crate::maintenance;
+use crate::options::LogOptions;
+use crate::partition::recovery::Recovery;
+use crate::partition::{self, Partition};
+use crate::shared::{Shared, SyncStats, is_storage_full};
+use crate::topic_config::{ConfigEntry, TopicConfig, describe};
+
+/// Most partitions of one topic.
+pub const MAX_PARTITIONS: i32 = 10_000;
+
+/// Longest name of a topic.
+pub const MAX_TOPIC_NAME_BYTES: usize = 249;
+
+/// The embedded log: all topics below one directory.
+///
+/// Dropping it ends its threads but does not sync; [`Log::close`] does.
+pub struct Log {
+    shared: Arc<Shared>,
+    catalog: Mutex<Catalog>,
+    topics: RwLock<BTreeMap<String, Topic>>,
+    threads: Mutex<Vec<JoinHandle>>,
+}
+
+struct Topic {
+    meta: TopicMeta,
+    config: Arc<TopicConfig>,
+    partitions: Vec<Arc<Partition>>,
+}
+
+/// A partition that is damaged, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Alarm {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// What is damaged, where, and what to do.
+    pub reason: String,
+}
+
+impl Log {
+    /// Opens the log in a directory, which is made where it is missing, and recovers
+    /// every partition.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`] where the directory is in use, is not a log, is of a newer
+    /// format, has a damaged catalog, or cannot be read. A damaged *partition* is no
+    /// error: see [`Log::alarms`].
+    pub fn open(env: Env, dir: &Path, options: LogOptions) -> Result<Arc<Self>, LogError> {
+        let refuse = |detail: String| LogError::Disk { at: dir.display().to_string(), detail };
+        let lock = directory::claim(&env, dir).map_err(refuse)?;
+        let mut catalog =
+            Catalog::open(env.disk.clone(), dir).map_err(|error| refuse(error.to_string()))?;
+        remove_deleted(&env, dir, &mut catalog).map_err(|error| refuse(error.to_string()))?;
+        let background = options.background;
+        let shared = Arc::new(Shared::new(env, options, dir.to_owned(), lock));
+        let mut topics = BTreeMap::new();
+        for meta in catalog.topics() {
+            let topic = open_topic(&shared, meta.clone()).map_err(refuse)?;
+            topics.insert(meta.name.clone(), topic);
+        }
+        let log = Arc::new(Self {
+            shared,
+            catalog: Mutex::new(catalog),
+            topics: RwLock::new(topics),
+            threads: Mutex::default(),
+        });
+        if background {
+            let threads = maintenance::start(&log.shared)
+                .map_err(|error| refuse(format!("no thread: {error}")))?;
+            *log.threads.lock() = threads;
+        }
+        Ok(log)
+    }
+
+    /// Syncs everything that waits, tells those who wait for it, and returns how many
+    /// partitions that were. Only needed without background threads.
+    pub fn commit_step(&self) -> usize {
+        let mut count = 0;
+        while !self.shared.has_failed() {
+            let Some(partition) = self.shared.queue.try_pop() else { break };
+            partition.commit_queued();
+            count += 1;
+        }
+        count
+    }
+
+    /// Syncs the durable marks of partitions that are idle. Background threads do this
+    /// every second.
+    pub fn mark_step(&self) {
+        maintenance::sync_loose_marks(&self.shared);
+    }
+
+    /// Deletes old segments as the topics' settings say, as of wall time `now`. Returns
+    /// how many went.
+    pub fn retention_step(&self, now: Millis) -> usize {
+        maintenance::retain(&self.shared, now)
+    }
+
+    /// Forgets expired producers and saves snapshots of the others where due.
+    pub fn producers_step(&self) {
+        maintenance::tend_producers(&self.shared);
+    }
+
+    /// Reads everything durable again and checks it; damage shows in [`Log::alarms`].
+    pub fn scrub(&self) {
+        for partition in self.all_partitions() {
+            let mut from = Some(0);
+            while let Some(offset) = from {
+                from = partition.scrub(offset, u64::MAX).1;
+            }
+        }
+    }
+
+    /// Damaged partitions.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        let alarm = |partition: &Arc<Partition>| {
+            let reason = partition.damage()?;
+            Some(Alarm { partition: partition.name().clone(), reason })
+        };
+        self.all_partitions().iter().filter_map(alarm).collect()
+    }
+
+    /// How syncing went since the log was opened.
+    pub fn sync_stats(&self) -> SyncStats {
+        self.shared.syncs.read()
+    }
+
+    /// Every setting of a topic with its value, default and meaning.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`].
+    pub fn describe_topic(&self, name: &str) -> Result<Vec<ConfigEntry>, LogError> {
+        let topics = self.topics.read();
+        let topic = topics.get(name).ok_or_else(|| unknown(name, -1))?;
+        Ok(describe(&topic.meta.config))
+    }
+
+    /// Replaces the settings of a topic; durable when this returns.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`], [`LogError::InvalidTopic`].
+    pub fn set_topic_config(
+        &self,
+        name: &str,
+        config: &[(String, String)],
+    ) -> Result<(), LogError> {
+        let mut sorted = config.to_vec();
+        sorted.sort();
+        let parsed = parse_config(name, &sorted)?;
+        let mut catalog = self.catalog.lock();
+        let id = self.topic(name).ok_or_else(|| unknown(name, -1))?.id;
+        self.record(&mut catalog, name, Event::ConfigChanged { id, config: sorted.clone() })?;
+        if let Some(topic) = self.topics.write().get_mut(name) {
+            topic.meta.config = sorted;
+            topic.config = parsed.clone();
+            for partition in &topic.partitions {
+                partition.set_config(parsed.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// One partition, as what it is.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`].
+    pub fn embedded_partition(
+        &self,
+        topic: &str,
+        partition: i32,
+    ) -> Result<Arc<Partition>, LogError> {
+        let topics = self.topics.read();
+        let found = topics.get(topic).and_then(|found| {
+            usize::try_from(partition).ok().and_then(|number| found.partitions.get(number))
+        });
+        found.cloned().ok_or_else(|| unknown(topic, partition))
+    }
+
+    /// Ends appends, syncs everything, saves what makes the next start quick, ends the
+    /// threads, and lets go of the directory.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`]; whatever was acknowledged before is durable all the same.
+    pub fn close(&self) -> Result<(), LogError> {
+        self.shared.stop();
+        self.join_threads();
+        let mut outcome = Ok(());
+        for partition in self.all_partitions() {
+            outcome = outcome.and_then(|()| partition.close());
+            partition.fail_waiters(&LogError::Stopped);
+        }
+        self.shared.release_lock();
+        outcome
+    }
+
+    fn join_threads(&self) {
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if !thread.join() {
+                tracing::error!("a thread of the log has panicked");
+            }
+        }
+    }
+
+    fn all_partitions(&self) -> Vec<Arc<Partition>> {
+        self.topics.read().values().flat_map(|topic| topic.partitions.iter().cloned()).collect()
+    }
+
+    /// Makes an event durable.
+    fn record(&self, catalog: &mut Catalog, name: &str, event: Event) -> Result<(), LogError> {
+        self.shared.check_running()?;
+        catalog.append(event).map_err(|error| {
+            if is_storage_full(&error) {
+                let partition = TopicPartition::new(name, 0);
+                LogError::StorageFull { partition, detail: error.to_string() }
+            } else {
+                let failure = self.shared.fail(&self.shared.root, &error);
+                self.shared.tell_failure();
+                failure
+            }
+        })
+    }
+
+    fn add_to_topic(&self, topic: &mut Topic, total: i32) {
+        for number in topic.partitions.len() as i32..total {
+            topic.partitions.push(Partition::new(
+                self.shared.clone(),
+                topic.meta.id,
+                TopicPartition::new(topic.meta.name.clone(), number),
+                topic.config.clone(),
+                Default::default(),
+            ));
+        }
+        topic.meta.partitions = total;
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.shared.stop();
+        self.join_threads();
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("root", &self.shared.root).finish_non_exhaustive()
+    }
+}
+
+impl LogStore for Log {
+    fn topics(&self) -> Vec<TopicMeta> {
+        self.topics.read().values().map(|topic| topic.meta.clone()).collect()
+    }
+
+    fn topic(&self, name: &str) -> Option<TopicMeta> {
+        self.topics.read().get(name).map(|topic| topic.meta.clone())
+    }
+
+    fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        config: &[(String, String)],
+    ) -> Result<TopicMeta, LogError> {
+        check_name(name)?;
+        check_partitions(name, partitions)?;
+        let mut config = config.to_vec();
+        config.sort();
+        let parsed = parse_config(name, &config)?;
+        let mut catalog = self.catalog.lock();
+        if self.topic(name).is_some() {
+            return Err(LogError::TopicExists { topic: name.to_owned() });
+        }
+        let id = TopicId::from_random(self.shared.env.random.next_u128());
+        let meta = TopicMeta { id, name: name.to_owned(), partitions, config };
+        let at = self.shared.env.clock.wall_ms();
+        self.record(&mut catalog, name, Event::Created { meta: meta.clone(), at })?;
+        let mut topic = Topic { meta: meta.clone(), config: parsed, partitions: Vec::new() };
+        self.add_to_topic(&mut topic, partitions);
+        self.topics.write().insert(name.to_owned(), topic);
+        Ok(meta)
+    }
+
+    fn add_partitions(&self, name: &str, total: i32) -> Result<(), LogError> {
+        check_partitions(name, total)?;
+        let mut catalog = self.catalog.lock();
+        let meta = self.topic(name).ok_or_else(|| unknown(name, -1))?;
+        if total <= meta.partitions {
+            return Err(invalid(name, format!("it has {} partitions already", meta.partitions)));
+        }
+        self.record(&mut catalog, name, Event::PartitionsAdded { id: meta.id, total })?;
+        if let Some(topic) = self.topics.write().get_mut(name) {
+            self.add_to_topic(topic, total);
+        }
+        Ok(())
+    }
+
+    fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+        let mut catalog = self.catalog.lock();
+        let meta = self.topic(name).ok_or_else(|| unknown(name, -1))?;
+        let at = self.shared.env.clock.wall_ms();
+        self.record(&mut catalog, name, Event::Deleted { id: meta.id, at })?;
+        let topic = self.topics.write().remove(name);
+        for partition in topic.iter().flat_map(|topic| &topic.partitions) {
+            partition.delete();
+        }
+        self.shared.partitions.lock().retain(|partition| Weak::strong_count(partition) > 0);
+        let dir = self.shared.root.join(partition::topic_directory(meta.id));
+        match self.shared.env.disk.remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // On record as deleted: the next start removes what is left.
+                tracing::warn!(dir = %dir.display(), %error, "a deleted topic's files stay for now");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn partition(&self, topic: &str, partition: i32) -> Result<Arc<dyn PartitionLog>, LogError> {
+        let found = self.embedded_partition(topic, partition)?;
+        Ok(found)
+    }
+}
+
+fn unknown(topic: &str, partition: i32) -> LogError {
+    LogError::UnknownPartition { partition: TopicPartition::new(topic, partition) }
+}
+
+fn invalid(topic: &str, detail: String) -> LogError {
+    LogError::InvalidTopic { topic: topic.to_owned(), detail }
+}
+
+fn parse_config(name: &str, config: &[(String, String)]) -> Result<Arc<TopicConfig>, LogError> {
+    TopicConfig::parse(config).map(Arc::new).map_err(|detail| invalid(name, detail))
+}
+
+/// Kafka's rule for names.
+fn check_name(name: &str) -> Result<(), LogError> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if name.is_empty() || name == "." || name == ".." {
+        return Err(invalid(name, "a name must not be empty, '.' or '..'".to_owned()));
+    }
+    if name.len() > MAX_TOPIC_NAME_BYTES {
+        return Err(invalid(name, format!("a name has at most {MAX_TOPIC_NAME_BYTES} characters")));
+    }
+    if !name.bytes().all(legal) {
+        let detail = "a name consists of letters, digits, '.', '_' and '-'".to_owned();
+        return Err(invalid(name, detail));
+    }
+    Ok(())
+}
+
+fn check_partitions(name: &str, partitions: i32) -> Result<(), LogError> {
+    if (1..=MAX_PARTITIONS).contains(&partitions) {
+        return Ok(());
+    }
+    Err(invalid(name, format!("{partitions} partitions; there can be 1 to {MAX_PARTITIONS}")))
+}
+
+fn open_topic(shared: &Arc<Shared>, meta: TopicMeta) -> Result<Topic, String> {
+    // Written by an older program, perhaps with a setting that is gone: still served.
+    let config = TopicConfig::parse(&meta.config)
+        .or_else(|error| {
+            tracing::error!(topic = meta.name, error, "invalid settings; the defaults are used");
+            TopicConfig::parse(&[])
+        })
+        .map(Arc::new)?;
+    let mut partitions = Vec::with_capacity(meta.partitions as usize);
+    for number in 0..meta.partitions {
+        let name = TopicPartition::new(meta.name.clone(), number);
+        let dir = partition::directory(&shared.root, meta.id, number);
+        let recovery = Recovery {
+            disk: &*shared.env.disk,
+            dir: &dir,
+            owner: (meta.id.0, number),
+            name: &name,
+            now: shared.env.clock.wall_ms(),
+            index_interval_bytes: shared.options.index_interval_bytes,
+        };
+        let recovered = recovery.run().map_err(|error| format!("{name}: {error}"))?;
+        partitions.push(Partition::new(shared.clone(), meta.id, name, config.clone(), recovered));
+    }
+    Ok(Topic { meta, config, partitions })
+}
+
+/// Finishes deletions that were cut short. Directories of topics that the catalog has
+/// never heard of are left alone.
+fn remove_deleted(env: &Env, root: &Path, catalog: &mut Catalog) -> io::Result<()> {
+    for id in catalog.deleted() {
+        let dir = root.join(partition::topic_directory(*id));
+        if env.disk.exists(&dir) {
+            env.disk.remove_dir_all(&dir)?;
+        }
+    }
+    env.disk.sync_dir(root)?;
+    catalog.tidy()
+}

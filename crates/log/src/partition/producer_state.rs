@@ -1,0 +1,361 @@
+//! What a partition remembers of its idempotent producers, as pure state: no clock, no
+//! disk.
+//!
+//! The last five batches of each producer are kept, so that a retry gets the offsets of
+//! the first time (KIP-98); sequences wrap to 0 behind the largest; a newer epoch fences
+//! an older one. A producer that is not remembered may begin anywhere (KIP-360).
+//! Transactions under way are tracked for the last stable offset.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thalweg_core::ids::Offset;
+use thalweg_core::record_batch::{BatchHeader, ControlKind, last_sequence_of};
+use thalweg_core::time::Millis;
+
+use crate::format::{self, Fields, FormatError, Magic};
+
+/// Batches remembered per producer: as many as a client may have in flight.
+pub(crate) const REMEMBERED_BATCHES: usize = 5;
+
+const MAGIC: Magic = *b"thwl-prd";
+
+/// A batch that a producer wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct WrittenBatch {
+    last_sequence: i32,
+    offset_delta: i32,
+    last_offset: Offset,
+    max_time: Millis,
+}
+
+impl WrittenBatch {
+    fn of(header: &BatchHeader) -> Self {
+        Self {
+            last_sequence: header.last_sequence(),
+            offset_delta: header.last_offset_delta,
+            last_offset: header.last_offset(),
+            max_time: header.max_timestamp,
+        }
+    }
+
+    fn base_sequence(&self) -> i32 {
+        ((i64::from(self.last_sequence) - i64::from(self.offset_delta)) & i64::from(i32::MAX))
+            as i32
+    }
+}
+
+/// A producer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Producer {
+    pub(crate) epoch: i16,
+    /// The last batches, oldest first; those of this epoch only.
+    batches: [WrittenBatch; REMEMBERED_BATCHES],
+    len: u8,
+    /// Wall time of its last append.
+    last_seen: Millis,
+    /// First offset of its transaction, while one is under way.
+    open_since: Option<Offset>,
+}
+
+impl Producer {
+    fn new(epoch: i16) -> Self {
+        let batches = [WrittenBatch::default(); REMEMBERED_BATCHES];
+        Self { epoch, batches, len: 0, last_seen: 0, open_since: None }
+    }
+
+    fn batches(&self) -> &[WrittenBatch] {
+        &self.batches[..usize::from(self.len).min(REMEMBERED_BATCHES)]
+    }
+
+    /// Sequence and offset of the last record, where a batch is remembered.
+    pub(crate) fn last(&self) -> Option<(i32, Offset)> {
+        self.batches().last().map(|batch| (batch.last_sequence, batch.last_offset))
+    }
+
+    fn push(&mut self, batch: WrittenBatch) {
+        let len = usize::from(self.len);
+        if len == REMEMBERED_BATCHES {
+            self.batches.rotate_left(1);
+            self.batches[len - 1] = batch;
+        } else {
+            self.batches[len] = batch;
+            self.len += 1;
+        }
+    }
+
+    /// Takes in a batch that is in the log, whatever its sequence.
+    fn take_in(&mut self, header: &BatchHeader, control: Option<ControlKind>, now: Millis) {
+        if header.producer_epoch != self.epoch {
+            *self = Self { open_since: self.open_since, ..Self::new(header.producer_epoch) };
+        }
+        self.last_seen = now;
+        if header.attributes.is_control() {
+            if control.is_some() {
+                self.open_since = None;
+            }
+            return;
+        }
+        self.push(WrittenBatch::of(header));
+        if header.attributes.is_transactional() && self.open_since.is_none() {
+            self.open_since = Some(header.base_offset);
+        }
+    }
+
+    /// Whether the batch may come now.
+    fn judge(&self, header: &BatchHeader) -> Result<Verdict, Refusal> {
+        if header.producer_epoch < self.epoch {
+            let (current, found) = (self.epoch, header.producer_epoch);
+            return Err(Refusal::Fenced { current, found });
+        }
+        if header.attributes.is_control() {
+            return Ok(Verdict::New);
+        }
+        let found = header.base_sequence;
+        let newest = self.last().filter(|_| header.producer_epoch == self.epoch);
+        let Some((last, _)) = newest else {
+            // A new epoch counts from 0.
+            return match found {
+                0 => Ok(Verdict::New),
+                _ => Err(Refusal::OutOfOrder { expected: 0, found }),
+            };
+        };
+        let repeated = |batch: &&WrittenBatch| {
+            batch.base_sequence() == found && batch.offset_delta == header.last_offset_delta
+        };
+        if let Some(batch) = self.batches().iter().find(repeated) {
+            return Ok(Verdict::Repeated(Repeated {
+                base_offset: batch.last_offset - i64::from(batch.offset_delta),
+                last_offset: batch.last_offset,
+                max_time: batch.max_time,
+            }));
+        }
+        let expected = last_sequence_of(last, 1);
+        if found == expected {
+            return Ok(Verdict::New);
+        }
+        // In a circle of 2^31 numbers, what lies less than half behind is the past.
+        let behind = expected.wrapping_sub(header.last_sequence()) & i32::MAX;
+        if (1..1 << 30).contains(&behind) {
+            Err(Refusal::LongPast { sequence: found })
+        } else {
+            Err(Refusal::OutOfOrder { expected, found })
+        }
+    }
+}
+
+/// Where a repeated batch is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Repeated {
+    pub(crate) base_offset: Offset,
+    pub(crate) last_offset: Offset,
+    pub(crate) max_time: Millis,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    New,
+    Repeated(Repeated),
+}
+
+/// Why a batch may not come now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// A newer epoch is known.
+    Fenced { current: i16, found: i16 },
+    /// A batch before it is missing.
+    OutOfOrder { expected: i32, found: i32 },
+    /// It repeats one that is not remembered any more.
+    LongPast { sequence: i32 },
+    /// Some batches of one append are repeated and others not.
+    Mixed,
+}
+
+/// A batch on its way into the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming {
+    /// With the offsets that it is to get.
+    pub(crate) header: BatchHeader,
+    /// How the transaction ended, for a control batch of a known kind.
+    pub(crate) control: Option<ControlKind>,
+}
+
+/// What the state says to an append.
+#[derive(Debug)]
+pub(crate) enum Staged {
+    /// All of it is in the log already, from the first offset to the last.
+    Repeated(Repeated),
+    /// It may be written; the producers as they are to be then.
+    New(Vec<(i64, Producer)>),
+}
+
+/// All producers of a partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProducerState {
+    producers: BTreeMap<i64, Producer>,
+    /// Transactions under way: first offset and producer.
+    open: BTreeSet<(Offset, i64)>,
+}
+
+impl ProducerState {
+    /// Checks the batches of one append against the state, which stays as it is.
+    pub(crate) fn stage(&self, batches: &[Incoming], now: Millis) -> Result<Staged, Refusal> {
+        let mut staged: Vec<(i64, Producer)> = Vec::new();
+        let mut repeated: Option<Repeated> = None;
+        let mut fresh = false;
+        for Incoming { header, control } in batches {
+            if !header.has_producer() {
+                fresh = true;
+                continue;
+            }
+            let id = header.producer_id;
+            let place = staged.iter().position(|(staged, _)| *staged == id);
+            let known = place.map(|place| staged[place].1).or(self.producers.get(&id).copied());
+            let verdict = known.map_or(Ok(Verdict::New), |known| known.judge(header))?;
+            match verdict {
+                Verdict::New => fresh = true,
+                Verdict::Repeated(this) => {
+                    let whole = repeated.get_or_insert(this);
+                    whole.last_offset = this.last_offset;
+                    continue;
+                }
+            }
+            let mut producer = known.unwrap_or_else(|| Producer::new(header.producer_epoch));
+            producer.take_in(header, *control, now);
+            match place {
+                Some(place) => staged[place].1 = producer,
+                None => staged.push((id, producer)),
+            }
+        }
+        match repeated {
+            Some(_) if fresh => Err(Refusal::Mixed),
+            Some(repeated) => Ok(Staged::Repeated(repeated)),
+            None => Ok(Staged::New(staged)),
+        }
+    }
+
+    /// Puts the producers of a staged append in force.
+    pub(crate) fn apply(&mut self, staged: Vec<(i64, Producer)>) {
+        for (id, producer) in staged {
+            let before = self.producers.insert(id, producer).and_then(|before| before.open_since);
+            if before != producer.open_since {
+                if let Some(first) = before {
+                    self.open.remove(&(first, id));
+                }
+                if let Some(first) = producer.open_since {
+                    self.open.insert((first, id));
+                }
+            }
+        }
+    }
+
+    /// Takes in a batch found in the log.
+    pub(crate) fn replay(
+        &mut self,
+        header: &BatchHeader,
+        control: Option<ControlKind>,
+        now: Millis,
+    ) {
+        if !header.has_producer() {
+            return;
+        }
+        let id = header.producer_id;
+        let known = self.producers.get(&id).copied();
+        let mut producer = known.unwrap_or_else(|| Producer::new(header.producer_epoch));
+        producer.take_in(header, control, now);
+        self.apply(vec![(id, producer)]);
+    }
+
+    pub(crate) fn get(&self, id: i64) -> Option<&Producer> {
+        self.producers.get(&id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.producers.len()
+    }
+
+    /// First offset of the oldest transaction under way.
+    pub(crate) fn first_open(&self) -> Option<Offset> {
+        self.open.first().map(|(offset, _)| *offset)
+    }
+
+    /// Forgets producers that were silent for too long, and the longest silent ones
+    /// beyond `most`; never one in a transaction. Returns how many went for number.
+    pub(crate) fn expire(&mut self, silent_since: Millis, most: usize) -> usize {
+        self.producers.retain(|_, producer| {
+            producer.open_since.is_some() || producer.last_seen >= silent_since
+        });
+        let surplus = self.producers.len().saturating_sub(most);
+        if surplus == 0 {
+            return 0;
+        }
+        let idle = self.producers.iter().filter(|(_, producer)| producer.open_since.is_none());
+        let mut idle: Vec<_> = idle.map(|(id, producer)| (producer.last_seen, *id)).collect();
+        idle.sort_unstable();
+        idle.truncate(surplus);
+        for (_, id) in &idle {
+            self.producers.remove(id);
+        }
+        idle.len()
+    }
+
+    /// The state as of an offset, for a snapshot file.
+    pub(crate) fn encode(&self, owner: (u128, i32), at: Offset) -> Vec<u8> {
+        let mut out = Vec::with_capacity(36 + self.producers.len() * 160);
+        out.extend_from_slice(&owner.0.to_be_bytes());
+        out.extend_from_slice(&owner.1.to_be_bytes());
+        out.extend_from_slice(&at.to_be_bytes());
+        out.extend_from_slice(&(self.producers.len() as u32).to_be_bytes());
+        for (id, producer) in &self.producers {
+            out.extend_from_slice(&id.to_be_bytes());
+            out.extend_from_slice(&producer.epoch.to_be_bytes());
+            out.extend_from_slice(&producer.last_seen.to_be_bytes());
+            out.extend_from_slice(&producer.open_since.unwrap_or(-1).to_be_bytes());
+            out.push(producer.batches().len() as u8);
+            for batch in producer.batches() {
+                out.extend_from_slice(&batch.last_sequence.to_be_bytes());
+                out.extend_from_slice(&batch.offset_delta.to_be_bytes());
+                out.extend_from_slice(&batch.last_offset.to_be_bytes());
+                out.extend_from_slice(&batch.max_time.to_be_bytes());
+            }
+        }
+        format::seal(&MAGIC, &out)
+    }
+
+    /// Reads a snapshot, which must be of this partition and offset.
+    pub(crate) fn decode(
+        bytes: &[u8],
+        owner: (u128, i32),
+        at: Offset,
+    ) -> Result<Self, FormatError> {
+        let mut fields = Fields(format::open(&MAGIC, bytes)?);
+        if (fields.u128()?, fields.i32()?) != owner || fields.i64()? != at {
+            return Err(FormatError::Malformed("it is of another partition or offset"));
+        }
+        let mut state = Self::default();
+        for _ in 0..fields.u32()? {
+            let id = fields.i64()?;
+            let mut producer = Producer::new(fields.i16()?);
+            producer.last_seen = fields.i64()?;
+            producer.open_since = Some(fields.i64()?).filter(|&first| first >= 0);
+            for _ in 0..fields.u8()?.min(REMEMBERED_BATCHES as u8) {
+                producer.push(WrittenBatch {
+                    last_sequence: fields.i32()?,
+                    offset_delta: fields.i32()?,
+                    last_offset: fields.i64()?,
+                    max_time: fields.i64()?,
+                });
+            }
+            state.apply(vec![(id, producer)]);
+        }
+        fields.end()?;
+        Ok(state)
+    }
+
+    /// The state without what only the clock decides, for comparing a rebuilt one.
+    #[cfg(test)]
+    pub(crate) fn timeless(&self) -> Vec<(i64, Producer)> {
+        let timeless =
+            |(id, producer): (&i64, &Producer)| (*id, Producer { last_seen: 0, ..*producer });
+        self.producers.iter().map(timeless).collect()
+    }
+}

@@ -1,0 +1,119 @@
+//! Deleting old segments: by age, by size, never what is pinned.
+//!
+//! The new log start is durable before a file goes: a crash in between leaves files
+//! before the log start, which the next start removes.
+
+use thalweg_core::ids::Offset;
+use thalweg_core::partition_log::LogError;
+use thalweg_core::time::Millis;
+
+use super::Partition;
+use crate::files::FileKind;
+use crate::mark::Mark;
+use crate::segment::{INDEX_SUFFIX, LOG_SUFFIX, Segment};
+use crate::topic_config::TopicConfig;
+
+impl Partition {
+    /// Deletes what is older or more than the topic keeps. Returns how many segments
+    /// went.
+    ///
+    /// # Errors
+    /// The disk refused; the next step tries again.
+    pub(crate) fn retain(&self, now: Millis) -> Result<usize, LogError> {
+        let result = self.delete_expired(now);
+        if matches!(result, Err(LogError::Disk { .. })) {
+            self.shared.tell_failure();
+        }
+        result
+    }
+
+    fn delete_expired(&self, now: Millis) -> Result<usize, LogError> {
+        let config = self.config();
+        self.close_expired_segment(&config, now)?;
+        let mut marks = self.marks.lock();
+        self.shared.still_whole()?;
+        let Some(active) = marks.active else { return Ok(0) };
+        let Some(log_start) = self.expired_before(&config, now) else { return Ok(0) };
+        let mark = Mark { sequence: active.sequence + 1, log_start, ..active };
+        self.write_mark(&mut marks, mark, None)?;
+        let file = self.segment_file(active.base);
+        let synced = file.and_then(|file| file.sync_data());
+        synced.map_err(|error| self.shared.fail(&self.dir, &error))?;
+        let gone: Vec<Segment> = {
+            let mut view = self.view.lock();
+            view.offsets.start = view.offsets.start.max(log_start);
+            view.segments.extract_if(.., |segment| segment.end <= log_start).collect()
+        };
+        for segment in &gone {
+            self.remove_segment(segment.base);
+        }
+        tracing::info!(partition = %self.name, log_start, segments = gone.len(), "deleted old segments");
+        Ok(gone.len())
+    }
+
+    /// The last segment is never deleted; one in which all is too old is closed, so that
+    /// it goes the next time.
+    fn close_expired_segment(&self, config: &TopicConfig, now: Millis) -> Result<(), LogError> {
+        let expired = || {
+            let view = self.view.lock();
+            let whole = view.damage.is_none() && !view.deleted;
+            view.segments.last().is_some_and(|last| {
+                let durable = last.committed == last.written && last.data_bytes() > 0;
+                whole && durable && is_old(last, config, now)
+            })
+        };
+        if !expired() {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock();
+        if !expired() || writer.untrimmed {
+            return Ok(());
+        }
+        self.begin_segment(&mut writer, now)?;
+        drop(writer);
+        self.mark_dirty();
+        Ok(())
+    }
+
+    /// Up to which offset segments may go; `None` where none may.
+    fn expired_before(&self, config: &TopicConfig, now: Millis) -> Option<Offset> {
+        let view = self.view.lock();
+        if view.deleted || view.damage.is_some() {
+            return None;
+        }
+        let pinned = view.pins.values().min().copied().unwrap_or(Offset::MAX);
+        let keep_from = pinned.min(view.offsets.last_stable);
+        let mut size: u64 = view.segments.iter().map(Segment::data_bytes).sum();
+        let mut log_start = None;
+        for pair in view.segments.windows(2) {
+            let segment = &pair[0];
+            let rest = size - segment.data_bytes();
+            let surplus = config.retention_bytes.is_some_and(|limit| rest >= limit);
+            if segment.end > keep_from || !(surplus || is_old(segment, config, now)) {
+                break;
+            }
+            size = rest;
+            log_start = Some(pair[1].base);
+        }
+        log_start
+    }
+
+    fn remove_segment(&self, base: Offset) {
+        for (kind, suffix) in [(FileKind::Batches, LOG_SUFFIX), (FileKind::Index, INDEX_SUFFIX)] {
+            self.shared.files.remove(self.key(base, kind));
+            let path = self.path(base, suffix);
+            if let Err(error) = self.shared.env.disk.remove_file(&path) {
+                // It is before the log start: the next start of the log removes it.
+                tracing::warn!(path = %path.display(), %error, "an old file stays for now");
+            }
+        }
+    }
+}
+
+fn is_old(segment: &Segment, config: &TopicConfig, now: Millis) -> bool {
+    let newest = match segment.max_written.time {
+        time if time >= 0 => time,
+        _ => segment.created_at,
+    };
+    config.retention_ms.is_some_and(|limit| now.saturating_sub(newest) > limit)
+}

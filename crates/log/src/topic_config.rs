@@ -1,0 +1,396 @@
+//! Settings of a topic: Kafka's names, their defaults, what they do here.
+
+use thalweg_core::record_batch::TimestampType;
+
+/// Type of a setting's value, as DescribeConfigs names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigType {
+    /// true or false.
+    Boolean,
+    /// 32-bit number.
+    Int,
+    /// 64-bit number.
+    Long,
+    /// Floating-point number.
+    Double,
+    /// Text.
+    String,
+    /// Texts separated by commas.
+    List,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConfigSource {
+    /// Built in.
+    Default,
+    /// Set on the topic.
+    Topic,
+}
+
+/// A setting and its value, for DescribeConfigs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigEntry {
+    /// Kafka's name.
+    pub name: &'static str,
+    /// The value in force.
+    pub value: String,
+    /// The built-in value.
+    pub default: &'static str,
+    /// Where the value comes from.
+    pub source: ConfigSource,
+    /// Type of the value.
+    pub kind: ConfigType,
+    /// What it does here.
+    pub doc: &'static str,
+}
+
+/// Which values a setting takes.
+enum Accepts {
+    /// Numbers from this one on.
+    From(i64),
+    /// Numbers in a range, both ends included.
+    Between(i64, i64),
+    /// A share between 0 and 1.
+    Share,
+    /// One of these words; the text says why there are no others.
+    OneOf(&'static [&'static str], &'static str),
+}
+
+struct Setting {
+    name: &'static str,
+    default: &'static str,
+    kind: ConfigType,
+    accepts: Accepts,
+    doc: &'static str,
+}
+
+const INT_MAX: i64 = i32::MAX as i64;
+
+/// All settings, sorted by name.
+const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "cleanup.policy",
+        default: "delete",
+        kind: ConfigType::List,
+        accepts: Accepts::OneOf(&["delete"], "compaction is not supported yet"),
+        doc: "Old segments are deleted by time and size.",
+    },
+    Setting {
+        name: "compression.type",
+        default: "producer",
+        kind: ConfigType::String,
+        accepts: Accepts::OneOf(&["producer"], "batches are stored as producers sent them"),
+        doc: "Batches keep the codec that the producer chose.",
+    },
+    Setting {
+        name: "delete.retention.ms",
+        default: "86400000",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(0),
+        doc: "Of compaction only: no effect.",
+    },
+    Setting {
+        name: "file.delete.delay.ms",
+        default: "60000",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(0),
+        doc: "No effect: files are removed at once.",
+    },
+    Setting {
+        name: "flush.messages",
+        default: "9223372036854775807",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(1),
+        doc: "No effect: what was acknowledged is always synced.",
+    },
+    Setting {
+        name: "flush.ms",
+        default: "9223372036854775807",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(0),
+        doc: "No effect: what was acknowledged is always synced.",
+    },
+    Setting {
+        name: "index.interval.bytes",
+        default: "4096",
+        kind: ConfigType::Int,
+        accepts: Accepts::From(0),
+        doc: "No effect: the index interval is a setting of the whole log.",
+    },
+    Setting {
+        name: "max.compaction.lag.ms",
+        default: "9223372036854775807",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(1),
+        doc: "Of compaction only: no effect.",
+    },
+    Setting {
+        name: "max.message.bytes",
+        default: "1048588",
+        kind: ConfigType::Int,
+        accepts: Accepts::Between(0, INT_MAX),
+        doc: "Largest record batch, as it is sent and stored.",
+    },
+    Setting {
+        name: "message.timestamp.after.max.ms",
+        default: "9223372036854775807",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(0),
+        doc: "How far in the future a producer's timestamp may be. Kafka's default is one hour; \
+              here event times of any clock are taken unless this is set.",
+    },
+    Setting {
+        name: "message.timestamp.before.max.ms",
+        default: "9223372036854775807",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(0),
+        doc: "How far in the past a producer's largest timestamp in a batch may be.",
+    },
+    Setting {
+        name: "message.timestamp.type",
+        default: "CreateTime",
+        kind: ConfigType::String,
+        accepts: Accepts::OneOf(&["CreateTime", "LogAppendTime"], "these are Kafka's"),
+        doc: "Whether timestamps are the producer's or those of the append.",
+    },
+    Setting {
+        name: "min.cleanable.dirty.ratio",
+        default: "0.5",
+        kind: ConfigType::Double,
+        accepts: Accepts::Share,
+        doc: "Of compaction only: no effect.",
+    },
+    Setting {
+        name: "min.compaction.lag.ms",
+        default: "0",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(0),
+        doc: "Of compaction only: no effect.",
+    },
+    Setting {
+        name: "min.insync.replicas",
+        default: "1",
+        kind: ConfigType::Int,
+        accepts: Accepts::Between(1, 1),
+        doc: "There is one replica, on this disk.",
+    },
+    Setting {
+        name: "preallocate",
+        default: "false",
+        kind: ConfigType::Boolean,
+        accepts: Accepts::OneOf(&["false"], "segments grow as they are written"),
+        doc: "Segments grow as they are written.",
+    },
+    Setting {
+        name: "retention.bytes",
+        default: "-1",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(-1),
+        doc: "Size of a partition beyond which old segments are deleted; -1: none.",
+    },
+    Setting {
+        name: "retention.ms",
+        default: "604800000",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(-1),
+        doc: "Age beyond which segments are deleted; -1: none.",
+    },
+    Setting {
+        name: "segment.bytes",
+        default: "1073741824",
+        kind: ConfigType::Int,
+        accepts: Accepts::Between(1024, INT_MAX),
+        doc: "Size at which the next segment is begun.",
+    },
+    Setting {
+        name: "segment.index.bytes",
+        default: "10485760",
+        kind: ConfigType::Int,
+        accepts: Accepts::From(4),
+        doc: "No effect: indexes grow with their segments.",
+    },
+    Setting {
+        name: "segment.jitter.ms",
+        default: "0",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(0),
+        doc: "No effect: segments roll on their own append.",
+    },
+    Setting {
+        name: "segment.ms",
+        default: "604800000",
+        kind: ConfigType::Long,
+        accepts: Accepts::From(1),
+        doc: "Age at which an append begins the next segment.",
+    },
+    Setting {
+        name: "unclean.leader.election.enable",
+        default: "false",
+        kind: ConfigType::Boolean,
+        accepts: Accepts::OneOf(&["false"], "there is one replica"),
+        doc: "There is one replica.",
+    },
+];
+
+/// The settings of a topic that the log acts on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicConfig {
+    /// `max.message.bytes`.
+    pub max_message_bytes: usize,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms`.
+    pub timestamp_before_max_ms: i64,
+    /// `message.timestamp.after.max.ms`.
+    pub timestamp_after_max_ms: i64,
+    /// `retention.bytes`, where there is a limit.
+    pub retention_bytes: Option<u64>,
+    /// `retention.ms`, where there is a limit.
+    pub retention_ms: Option<i64>,
+    /// `segment.bytes`.
+    pub segment_bytes: u64,
+    /// `segment.ms`.
+    pub segment_ms: i64,
+}
+
+impl TopicConfig {
+    /// Checks settings and reads those that the log acts on.
+    ///
+    /// # Errors
+    /// What is wrong, in words for the user: an unknown name (with the nearest known
+    /// one), a value out of range, a feature that is not there.
+    pub fn parse(config: &[(String, String)]) -> Result<Self, String> {
+        for (name, value) in config {
+            check(name, value)?;
+        }
+        for (index, (name, _)) in config.iter().enumerate() {
+            if config[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Err(format!("'{name}' is set twice"));
+            }
+        }
+        let number = |name: &str| value_of(name, config).parse::<i64>().unwrap_or_default();
+        let limit = |name: &str| Some(number(name)).filter(|&limit| limit >= 0);
+        let stamped = value_of("message.timestamp.type", config) == "LogAppendTime";
+        Ok(Self {
+            max_message_bytes: number("max.message.bytes") as usize,
+            timestamp_type: if stamped {
+                TimestampType::LogAppendTime
+            } else {
+                TimestampType::CreateTime
+            },
+            timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
+            timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
+            retention_bytes: limit("retention.bytes").map(|bytes| bytes as u64),
+            retention_ms: limit("retention.ms"),
+            segment_bytes: number("segment.bytes") as u64,
+            segment_ms: number("segment.ms"),
+        })
+    }
+}
+
+/// Every setting with the value that it has under `config`, sorted by name.
+pub fn describe(config: &[(String, String)]) -> Vec<ConfigEntry> {
+    let entry = |setting: &Setting| {
+        let own = config.iter().find(|(name, _)| name == setting.name);
+        ConfigEntry {
+            name: setting.name,
+            value: own.map_or(setting.default, |(_, value)| value).to_owned(),
+            default: setting.default,
+            source: if own.is_some() { ConfigSource::Topic } else { ConfigSource::Default },
+            kind: setting.kind,
+            doc: setting.doc,
+        }
+    };
+    SETTINGS.iter().map(entry).collect()
+}
+
+fn value_of<'a>(name: &str, config: &'a [(String, String)]) -> &'a str {
+    let own = config.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+    let default = || SETTINGS.iter().find(|setting| setting.name == name);
+    own.or_else(|| default().map(|setting| setting.default)).unwrap_or_default()
+}
+
+fn check(name: &str, value: &str) -> Result<(), String> {
+    let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
+        let nearest = SETTINGS.iter().min_by_key(|setting| distance(setting.name, name));
+        let nearest = nearest.filter(|setting| distance(setting.name, name) <= 4);
+        let hint = nearest.map_or(String::new(), |near| format!("; did you mean '{}'?", near.name));
+        return Err(format!("unknown setting '{name}'{hint}"));
+    };
+    let number = || {
+        value
+            .parse::<i64>()
+            .map_err(|_| format!("'{name}' must be a whole number, but is '{value}'"))
+    };
+    match setting.accepts {
+        Accepts::From(least) if number()? < least => {
+            Err(format!("'{name}' must be at least {least}, but is {value}"))
+        }
+        Accepts::From(_) if setting.kind == ConfigType::Int && number()? > INT_MAX => {
+            Err(format!("'{name}' must be at most {INT_MAX}, but is {value}"))
+        }
+        Accepts::Between(least, most) if !(least..=most).contains(&number()?) => {
+            Err(format!("'{name}' must be between {least} and {most}, but is {value}"))
+        }
+        Accepts::Share if !value.parse().is_ok_and(|share| (0.0..=1.0).contains(&share)) => {
+            Err(format!("'{name}' must be between 0 and 1, but is '{value}'"))
+        }
+        Accepts::OneOf(words, why) if !words.contains(&value) => {
+            Err(format!("'{name}' must be {}, but is '{value}': {why}", words.join(" or ")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Edit distance (Levenshtein 1966), for suggestions.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn defaults_are_valid_and_sorted() {
+        let all: Vec<_> =
+            SETTINGS.iter().map(|s| (s.name.to_owned(), s.default.to_owned())).collect();
+        assert!(all.is_sorted());
+        assert_eq!(TopicConfig::parse(&all), TopicConfig::parse(&[]));
+        let entries = describe(&config(&[("retention.ms", "5")]));
+        let entry = entries.iter().find(|entry| entry.name == "retention.ms").unwrap();
+        assert_eq!((entry.value.as_str(), entry.source), ("5", ConfigSource::Topic));
+    }
+
+    #[test]
+    fn what_is_refused_says_why() {
+        for (name, value, says) in [
+            ("retention.sm", "5", "did you mean 'retention.ms'"),
+            ("cleanup.policy", "compact", "compaction is not supported yet"),
+            ("retention.ms", "soon", "whole number"),
+            ("retention.ms", "-2", "at least -1"),
+            ("segment.bytes", "3", "between 1024"),
+            ("min.insync.replicas", "2", "between 1 and 1"),
+            ("compression.type", "zstd", "producer"),
+            ("min.cleanable.dirty.ratio", "NaN", "between 0 and 1"),
+        ] {
+            let error = TopicConfig::parse(&config(&[(name, value)])).unwrap_err();
+            assert!(error.contains(says), "{name}={value}: {error}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the embedded log from outside.
+
+mod basic;
+mod support;
