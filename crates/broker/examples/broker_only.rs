@@ -10,9 +10,7 @@ use std::sync::Arc;
 use thalweg_broker::{Broker, BrokerOptions};
 use thalweg_core::env::{Env, bind_listener};
 use thalweg_core::partition_log::LogStore;
-
-#[path = "../tests/it/memory_log.rs"]
-mod memory_log;
+use thalweg_log::{Log, LogOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,12 +20,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = PathBuf::from(arguments.next().unwrap_or_else(|| "thalweg-data".into()));
     let env = Env::real();
     let listener = bind_listener("Kafka", "the first argument", address, false)?;
-    let log: Arc<dyn LogStore> = Arc::new(memory_log::MemoryLog::default());
-    let broker = Broker::start(env, log, BrokerOptions::new(listener))?;
+    let log = Log::open(env.clone(), &data, LogOptions::default())?;
+    let store: Arc<dyn LogStore> = log.clone();
+    let broker = Broker::start(env, store, BrokerOptions::new(listener))?;
     let mut out = std::io::stdout();
     writeln!(out, "ready kafka={} sql=- http=- data={}", broker.local_addr(), data.display())?;
     out.flush()?;
     tokio::signal::ctrl_c().await?;
     broker.shutdown().await;
+    log.close()?;
     Ok(())
 }

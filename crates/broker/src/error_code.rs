@@ -29,8 +29,3 @@ pub(crate) fn of_log_error(error: &LogError) -> ErrorCode {
         LogError::Stopped => ErrorCode::NotLeaderOrFollower,
     }
 }
-
-/// The code of an outcome.
-pub(crate) fn of_outcome<T>(outcome: &Result<T, LogError>) -> i16 {
-    outcome.as_ref().map_or_else(|error| of_log_error(error).code(), |_| NONE)
-}

@@ -25,8 +25,8 @@ impl Coordinator {
         } else {
             step.known_id(group, join)
         };
-        if let Err(refusal) = outcome {
-            step.reply(refusal);
+        if let Err((code, id)) = outcome {
+            step.reply(Reply::join_refused(code, &id));
         }
     }
 
@@ -93,6 +93,9 @@ impl Group {
     }
 }
 
+/// Why a join is refused, and the member id to answer with.
+type Refusal = (ErrorCode, String);
+
 /// One join on its way.
 struct Join<'a> {
     name: &'a str,
@@ -107,7 +110,7 @@ impl Join<'_> {
         self.out.push(Output::Reply(self.token, reply));
     }
 
-    fn new_member(&mut self, group: &mut Group, join: JoinInput) -> Result<(), Reply> {
+    fn new_member(&mut self, group: &mut Group, join: JoinInput) -> Result<(), Refusal> {
         let id = join.fresh_id.clone();
         if let Some(instance) = &join.instance_id {
             if let Some(old) = group.instances.get(instance).cloned() {
@@ -117,23 +120,21 @@ impl Join<'_> {
         } else if join.requires_known_id {
             let until = self.now.monotonic_ms.saturating_add(join.session_timeout_ms.max(0) as u64);
             group.pending.insert(id.clone(), until);
-            return Err(Reply::join_refused(ErrorCode::MemberIdRequired, &id));
+            return Err((ErrorCode::MemberIdRequired, id));
         }
         self.add(group, id, join);
         Ok(())
     }
 
-    fn known_id(&mut self, group: &mut Group, join: JoinInput) -> Result<(), Reply> {
+    fn known_id(&mut self, group: &mut Group, join: JoinInput) -> Result<(), Refusal> {
         let id = join.member_id.clone();
         if group.pending.remove(&id).is_some() {
             self.add(group, id, join);
             return Ok(());
         }
-        group
-            .check_member(&id, join.instance_id.as_deref())
-            .map_err(|code| Reply::join_refused(code, &id))?;
+        group.check_member(&id, join.instance_id.as_deref()).map_err(|code| (code, id.clone()))?;
         let Some(member) = group.members.get_mut(&id) else {
-            return Err(Reply::join_refused(ErrorCode::UnknownMemberId, &id));
+            return Err((ErrorCode::UnknownMemberId, id));
         };
         let unchanged = member.protocols == join.protocols;
         let leads = group.leader.as_deref() == Some(&*id);

@@ -24,13 +24,11 @@ pub(crate) enum GuardError {
     /// The same known tagged field twice, or one of the wrong length.
     #[error("a malformed tagged field")]
     MalformedTag,
-    /// Bytes after the last field.
-    #[error("bytes after the end of the request")]
-    TrailingBytes,
 }
 
 /// Checks that decoding `body` as `version` of a request of this shape reads within
-/// the bytes and creates at most `element_budget` elements.
+/// the bytes and creates at most `element_budget` elements. Bytes after the last field
+/// are let pass, as in Kafka: librdkafka sends some when it asks for all topics.
 ///
 /// # Errors
 /// What is wrong with the bytes.
@@ -47,8 +45,7 @@ pub(crate) fn check(
         elements: element_budget,
         tags: UNKNOWN_TAGS_MAX,
     };
-    walk.structure(schema.fields, schema.tagged)?;
-    if walk.rest.is_empty() { Ok(()) } else { Err(GuardError::TrailingBytes) }
+    walk.structure(schema.fields, schema.tagged)
 }
 
 struct Walk<'a> {

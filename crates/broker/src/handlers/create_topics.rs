@@ -9,6 +9,7 @@ use kafka_protocol::messages::create_topics_response::{
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 use thalweg_core::partition_log::{LogError, TopicMeta};
+use thalweg_log::topic_config;
 use uuid::Uuid;
 
 use crate::broker::blocking;
@@ -49,11 +50,7 @@ async fn create(
         return Err((ErrorCode::TopicAuthorizationFailed, "not allowed to create it".into()));
     }
     let partitions = check(context, topic)?;
-    let config: Vec<_> = topic
-        .configs
-        .iter()
-        .filter_map(|entry| Some((entry.name.to_string(), entry.value.as_ref()?.to_string())))
-        .collect();
+    let config = settings(topic);
     if validate_only {
         let id = thalweg_core::ids::TopicId(0);
         return Ok(TopicMeta { id, name, partitions, config });
@@ -65,6 +62,14 @@ async fn create(
         LogError::InvalidTopic { ref detail, .. } => (ErrorCode::InvalidConfig, detail.clone()),
         error => (of_log_error(&error), error.to_string()),
     })
+}
+
+/// The settings that are given; null leaves the default.
+fn settings(topic: &CreatableTopic) -> Vec<(String, String)> {
+    let given = topic.configs.iter();
+    given
+        .filter_map(|entry| Some((entry.name.to_string(), entry.value.as_ref()?.to_string())))
+        .collect()
 }
 
 /// The number of partitions, if the request makes sense.
@@ -80,8 +85,7 @@ fn check(context: &RequestContext, topic: &CreatableTopic) -> Result<i32, Refusa
     if context.broker.log.topic(name).is_some() {
         return Err((ErrorCode::TopicAlreadyExists, format!("topic '{name}' already exists")));
     }
-    if let Some(entry) = topic.configs.iter().find(|entry| !config::is_known(&entry.name)) {
-        let reason = format!("unknown topic setting '{}'", entry.name);
+    if let Err(reason) = topic_config::TopicConfig::parse(&settings(topic)) {
         return Err((ErrorCode::InvalidConfig, reason));
     }
     if topic.assignments.is_empty() {

@@ -92,7 +92,7 @@ fn rows(
             return row;
         }
         let documentation = StrBytes::from_static_str(setting.documentation);
-        row.with_config_type(setting.kind as i8)
+        row.with_config_type(setting.kind)
             .with_documentation(request.include_documentation.then_some(documentation))
     };
     settings.into_iter().filter(wanted).map(row).collect()
