@@ -1,0 +1,183 @@
+//! The server as a process: started, awaited, killed, started again on the same
+//! directory and the same ports.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::oneshot;
+
+/// The server and where it lives. Dropping it kills the process.
+pub(crate) struct Server {
+    command: Vec<String>,
+    directory: PathBuf,
+    addresses: Addresses,
+    /// Settings in the environment that the next start gets.
+    pub(crate) environment: Vec<(String, String)>,
+    running: Option<Running>,
+    starts: u32,
+}
+
+/// Where the doors are; port 0 before the first start.
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) kafka: String,
+    pub(crate) sql: String,
+    pub(crate) http: String,
+}
+
+struct Running {
+    child: Child,
+    /// The `ready` line, or that the process closed its output without one.
+    ready: oneshot::Receiver<Option<String>>,
+}
+
+impl Server {
+    /// A server that is not started yet. `directory` gets `data/` and `server.log`.
+    pub(crate) fn new(command: &[String], directory: &Path) -> Self {
+        let any = || "127.0.0.1:0".to_owned();
+        Self {
+            command: command.to_vec(),
+            directory: directory.to_owned(),
+            addresses: Addresses { kafka: any(), sql: any(), http: any() },
+            environment: Vec::new(),
+            running: None,
+            starts: 0,
+        }
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.join("server.log")
+    }
+
+    /// Starts the process and comes back at once.
+    pub(crate) fn start(&mut self) -> anyhow::Result<()> {
+        self.starts += 1;
+        let mut log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
+        writeln!(log, "--- start {} {:?}", self.starts, self.environment)?;
+        let words: Vec<String> = self.command.iter().map(|word| self.fill_in(word)).collect();
+        let (program, arguments) = words.split_first().context("an empty command")?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("starting {program}"))?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        let (sender, ready) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            // The receiver is gone where the server was killed before it was ready.
+            let _ = sender.send(lines.find(|line| line.starts_with("ready ")));
+            // A full pipe would stop the server.
+            lines.for_each(drop);
+        });
+        self.running = Some(Running { child, ready });
+        Ok(())
+    }
+
+    fn fill_in(&self, word: &str) -> String {
+        match word {
+            "{data}" => self.data().display().to_string(),
+            "{kafka}" => self.addresses.kafka.clone(),
+            "{sql}" => self.addresses.sql.clone(),
+            "{http}" => self.addresses.http.clone(),
+            _ => word.to_owned(),
+        }
+    }
+
+    /// Waits until the server says that it is ready; the first time, learns its ports.
+    pub(crate) async fn ready(&mut self, deadline: Duration) -> anyhow::Result<()> {
+        let running = self.running.as_mut().context("the server is not started")?;
+        let line = match tokio::time::timeout(deadline, &mut running.ready).await {
+            Ok(Ok(Some(line))) => line,
+            Ok(_) => bail!("the server ended before it was ready:\n{}", self.log_tail()),
+            Err(_) => bail!("the server is not ready after {deadline:?}:\n{}", self.log_tail()),
+        };
+        let address = |door: &str| {
+            let word = line.split(' ').find_map(|word| word.strip_prefix(door));
+            word.and_then(|word| word.strip_prefix('=')).map(str::to_owned)
+        };
+        let current = &self.addresses;
+        self.addresses = Addresses {
+            kafka: address("kafka").with_context(|| format!("no Kafka door in {line:?}"))?,
+            sql: address("sql").unwrap_or_else(|| current.sql.clone()),
+            http: address("http").unwrap_or_else(|| current.http.clone()),
+        };
+        Ok(())
+    }
+
+    /// Fails where the process ended by itself.
+    pub(crate) fn check_alive(&mut self) -> anyhow::Result<()> {
+        let running = self.running.as_mut().context("the server is not started")?;
+        if let Some(status) = running.child.try_wait()? {
+            bail!("the server ended by itself ({status}):\n{}", self.log_tail());
+        }
+        Ok(())
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.check_alive()?;
+        self.kill_quietly();
+        Ok(())
+    }
+
+    fn kill_quietly(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            // It may have ended by itself just now; that is as good here.
+            let _ = running.child.kill();
+            let _ = running.child.wait();
+        }
+    }
+
+    /// SIGTERM, and waits for a clean end.
+    pub(crate) async fn stop(&mut self, deadline: Duration) -> anyhow::Result<()> {
+        self.check_alive()?;
+        let mut running = self.running.take().context("the server is not started")?;
+        let pid = running.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        let ended = tokio::time::timeout(deadline, async {
+            loop {
+                if let Some(status) = running.child.try_wait()? {
+                    break anyhow::Ok(status);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        match ended.await {
+            Ok(status) if status.as_ref().is_ok_and(|status| status.success()) => Ok(()),
+            Ok(status) => bail!("SIGTERM: the server ended with {status:?}:\n{}", self.log_tail()),
+            Err(_) => {
+                running.child.kill()?;
+                bail!("SIGTERM: the server still runs after {deadline:?}:\n{}", self.log_tail())
+            }
+        }
+    }
+
+    /// The last lines that the server wrote on its standard error.
+    pub(crate) fn log_tail(&self) -> String {
+        let text = std::fs::read(self.log()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill_quietly();
+    }
+}

@@ -1,0 +1,119 @@
+//! Reads everything when the run is over, and has it checked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::checker::{self, Violation};
+use crate::model::{Log, readings};
+use crate::observer::Seen;
+use crate::server::Addresses;
+use crate::settings::Settings;
+use crate::workload::{Outcome, PARTITIONS, Shared, TOPIC};
+use crate::{kafka, sql};
+
+/// Violations of one rule that are printed.
+const PRINTED: usize = 12;
+
+/// What is known from outside, and where the system is.
+pub(crate) struct Evidence<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) addresses: Addresses,
+    pub(crate) shared: &'a Shared,
+    pub(crate) seen: &'a Seen,
+}
+
+impl Evidence<'_> {
+    /// Checks the log at once, and the results as soon as they are complete.
+    pub(crate) async fn check(&self, topics: &[String]) -> anyhow::Result<()> {
+        let mut violations = self.seen.violations();
+        let input = self.read(TOPIC).await?;
+        violations.extend(checker::input_is_what_was_sent(&self.shared.ledger.entries(), &input));
+        violations.extend(checker::offsets_are_dense(TOPIC, &input));
+        report(violations)?;
+        if self.settings.sql {
+            self.check_results(&input).await?;
+        }
+        let seen = self.seen.records();
+        let mut violations = Vec::new();
+        for topic in topics {
+            let log = self.read(topic).await?;
+            violations.extend(checker::nothing_seen_has_changed(topic, &log, &seen));
+        }
+        report(violations)
+    }
+
+    /// Results follow the input: they are looked at until they are right or time is up.
+    /// What should not be there does not go away, so waiting hides nothing.
+    async fn check_results(&self, input: &Log) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + self.settings.deadline;
+        loop {
+            let violations = self.results(input).await?;
+            if violations.is_empty() || tokio::time::Instant::now() > deadline {
+                return report(violations);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn results(&self, input: &Log) -> anyhow::Result<Vec<Violation>> {
+        let rows = readings(input);
+        let mut violations = Vec::new();
+        for (topic, check) in [
+            ("temperature_alerts", checker::alerts as fn(&_, &_) -> _),
+            ("temperature_adjusted", checker::adjusted),
+        ] {
+            let output = self.read(topic).await?;
+            violations.extend(checker::offsets_are_dense(topic, &output));
+            violations.extend(check(&rows, &output));
+        }
+        let client = sql::connect(&self.addresses.sql).await?;
+        let totals = sql::totals(&client).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        violations.extend(checker::totals_view(&rows, &totals));
+        let partitions = PARTITIONS as usize;
+        violations.extend(checker::answers_are_epochs(&rows, partitions, &self.seen.totals()));
+        Ok(violations)
+    }
+
+    async fn read(&self, topic: &str) -> anyhow::Result<Log> {
+        let reading = kafka::read_all(&self.addresses.kafka, topic, self.settings.deadline);
+        reading.await.with_context(|| format!("reading topic {topic}"))
+    }
+
+    /// What the run was about, in numbers.
+    pub(crate) fn summary(&self) -> String {
+        let sent = self.shared.ledger.entries();
+        let count =
+            |wanted: fn(&Outcome) -> bool| sent.iter().filter(|sent| wanted(&sent.outcome)).count();
+        format!(
+            "{} records handed to producers: {} acknowledged ({} without an offset), {} unknown, \
+             {} not sent; readers saw {}",
+            sent.len(),
+            count(|outcome| matches!(outcome, Outcome::Acked(_))),
+            count(|outcome| *outcome == Outcome::Acked(None)),
+            count(|outcome| *outcome == Outcome::Unknown),
+            count(|outcome| *outcome == Outcome::NotSent),
+            self.seen.summary()
+        )
+    }
+}
+
+/// An error that lists violations by rule.
+fn report(violations: Vec<Violation>) -> anyhow::Result<()> {
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let mut by_rule: BTreeMap<&str, Vec<&Violation>> = BTreeMap::new();
+    for violation in &violations {
+        by_rule.entry(violation.rule).or_default().push(violation);
+    }
+    let mut text = String::new();
+    for (rule, violations) in by_rule {
+        text += &format!("\n{rule}: {} violations\n", violations.len());
+        for violation in violations.iter().take(PRINTED) {
+            text += &format!("  {}\n", violation.detail);
+        }
+    }
+    anyhow::bail!("{text}")
+}
