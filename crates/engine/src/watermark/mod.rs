@@ -1,0 +1,7 @@
+//! Watermarks: made by splits, merged by stages.
+
+mod generate;
+mod merge;
+
+pub(crate) use generate::{Generated, Generator, Refused};
+pub(crate) use merge::{ChannelEnd, ChannelMerge};
