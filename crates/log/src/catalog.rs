@@ -40,6 +40,8 @@ pub(crate) enum Event {
 pub(crate) enum CatalogError {
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error("the catalog is missing, but there are topics; restore it from a copy")]
+    Missing,
     #[error("the catalog is damaged at byte {at}: {error}; restore it from a copy")]
     Damaged { at: u64, error: FormatError },
 }
@@ -60,10 +62,16 @@ impl Catalog {
     /// Reads the catalog, or begins one where there is none.
     pub(crate) fn open(disk: Arc<dyn Disk>, root: &Path) -> Result<Self, CatalogError> {
         let path = root.join(FILE_NAME);
-        if !disk.exists(&path) {
-            write_anew(&*disk, &path, &BTreeMap::new())?;
-        }
-        let bytes = read_file(&*disk, &path, MAX_BYTES)?;
+        let bytes = match read_file(&*disk, &path, MAX_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if disk.list(root)?.iter().any(|entry| entry.is_dir) {
+                    return Err(CatalogError::Missing);
+                }
+                write_anew(&*disk, &path, &BTreeMap::new())?;
+                read_file(&*disk, &path, MAX_BYTES)?
+            }
+            bytes => bytes?,
+        };
         let file = disk.open(&path, OpenMode::Write)?;
         let mark =
             mark::read(&*file, &MAGIC)?.map_err(|error| CatalogError::Damaged { at: 0, error })?;
@@ -76,6 +84,11 @@ impl Catalog {
             catalog.file.set_len(end)?;
         }
         if end != mark.position || end < bytes.len() as u64 {
+            // Written again, since a sync that failed before a restart may have left
+            // bytes in the page cache that no other sync would write.
+            if let Some(unmarked) = bytes.get(mark.position as usize..end as usize) {
+                catalog.file.write_at(unmarked, mark.position)?;
+            }
             catalog.file.sync_data()?;
             catalog.write_mark(end)?;
         }

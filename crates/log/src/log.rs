@@ -61,15 +61,15 @@ impl Log {
     /// error: see [`Log::alarms`].
     pub fn open(env: Env, dir: &Path, options: LogOptions) -> Result<Arc<Self>, LogError> {
         let refuse = |detail: String| LogError::Disk { at: dir.display().to_string(), detail };
-        let lock = directory::claim(&env, dir).map_err(refuse)?;
+        let claim = directory::claim(&env, dir).map_err(refuse)?;
         let mut catalog =
             Catalog::open(env.disk.clone(), dir).map_err(|error| refuse(error.to_string()))?;
         remove_deleted(&env, dir, &mut catalog).map_err(|error| refuse(error.to_string()))?;
         let background = options.background;
-        let shared = Arc::new(Shared::new(env, options, dir.to_owned(), lock));
+        let shared = Arc::new(Shared::new(env, options, dir.to_owned(), claim.lock));
         let mut topics = BTreeMap::new();
         for meta in catalog.topics() {
-            let topic = open_topic(&shared, meta.clone()).map_err(refuse)?;
+            let topic = open_topic(&shared, meta.clone(), claim.clean).map_err(refuse)?;
             topics.insert(meta.name.clone(), topic);
         }
         let log = Arc::new(Self {
@@ -203,6 +203,12 @@ impl Log {
             outcome = outcome.and_then(|()| partition.close());
             partition.fail_waiters(&LogError::Stopped);
         }
+        outcome = outcome.and_then(|()| {
+            directory::leave_clean(&self.shared.env, &self.shared.root)
+                .or_else(|error| if is_storage_full(&error) { Ok(()) } else { Err(error) })
+                .map_err(|error| self.shared.fail(&self.shared.root, &error))
+        });
+        self.shared.tell_failure();
         self.shared.release_lock();
         outcome
     }
@@ -371,7 +377,7 @@ fn check_partitions(name: &str, partitions: i32) -> Result<(), LogError> {
     Err(invalid(name, format!("{partitions} partitions; there can be 1 to {MAX_PARTITIONS}")))
 }
 
-fn open_topic(shared: &Arc<Shared>, meta: TopicMeta) -> Result<Topic, String> {
+fn open_topic(shared: &Arc<Shared>, meta: TopicMeta, clean: bool) -> Result<Topic, String> {
     // Written by an older program, perhaps with a setting that is gone: still served.
     let config = TopicConfig::parse(&meta.config)
         .or_else(|error| {
@@ -389,6 +395,7 @@ fn open_topic(shared: &Arc<Shared>, meta: TopicMeta) -> Result<Topic, String> {
             owner: (meta.id.0, number),
             name: &name,
             now: shared.env.clock.wall_ms(),
+            clean,
             index_interval_bytes: shared.options.index_interval_bytes,
         };
         let recovered = recovery.run().map_err(|error| format!("{name}: {error}"))?;
@@ -402,8 +409,9 @@ fn open_topic(shared: &Arc<Shared>, meta: TopicMeta) -> Result<Topic, String> {
 fn remove_deleted(env: &Env, root: &Path, catalog: &mut Catalog) -> io::Result<()> {
     for id in catalog.deleted() {
         let dir = root.join(partition::topic_directory(*id));
-        if env.disk.exists(&dir) {
-            env.disk.remove_dir_all(&dir)?;
+        match env.disk.remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
     env.disk.sync_dir(root)?;

@@ -1,10 +1,11 @@
 //! Appending: check, number, write. Nothing is done per record.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use thalweg_core::env::DiskFile;
+use thalweg_core::env::{Disk, DiskFile};
 use thalweg_core::ids::ProducerId;
 use thalweg_core::partition_log::{Appended, LogError};
 use thalweg_core::record_batch::{self, BatchError, TimestampType};
@@ -194,7 +195,7 @@ impl Partition {
             index_entries: 0,
             log_start: offsets.start,
         };
-        let made = if first { disk.create_dir_all(&self.dir) } else { Ok(()) }
+        let made = if first { self.make_directory() } else { Ok(()) }
             .and_then(|()| segment::create(disk, &self.dir, &mark));
         let file = made.map_err(|error| self.write_failed(&error))?;
         self.shared.files.put(self.key(mark.base, FileKind::Batches), file);
@@ -208,9 +209,16 @@ impl Partition {
         writer.unindexed_bytes = u64::MAX / 2; // The first batch gets an entry.
         self.view.lock().segments.push(begun);
         if !first {
-            self.save_producers(writer);
+            self.save_producers(writer)?;
         }
         Ok(())
+    }
+
+    /// The directory may be there already without being durable: a process that ended
+    /// between the two left it.
+    fn make_directory(&self) -> io::Result<()> {
+        self.shared.env.disk.create_dir_all(&self.dir)?;
+        sync_parents(&*self.shared.env.disk, &self.dir)
     }
 
     fn begin_index(&self, segment: &Segment) -> IndexState {
@@ -312,6 +320,11 @@ impl Partition {
             last.index = state;
         }
     }
+}
+
+/// Makes the names durable that lead from the log's directory to a partition's.
+pub(super) fn sync_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    dir.ancestors().skip(1).take(2).try_for_each(|parent| disk.sync_dir(parent))
 }
 
 fn check_time(time: Millis, config: &TopicConfig, now: Millis) -> Result<(), String> {

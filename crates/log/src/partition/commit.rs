@@ -240,7 +240,7 @@ impl Partition {
     /// A failed sync; the log has stopped then.
     pub(crate) fn close(&self) -> Result<(), LogError> {
         self.commit()?;
-        self.save_producers(&mut self.writer.lock());
+        self.save_producers(&mut self.writer.lock())?;
         self.sync_marks(true).map(|_| ())
     }
 

@@ -85,15 +85,14 @@ impl Partition {
         file.read_exact_at(&mut bytes, place.position)
             .map_err(|error| self.unreadable(from, &error))?;
         // The first batch comes whole, however large.
-        if let Some(size) = batch_size(&bytes).filter(|&size| size > bytes.len()) {
-            if size as u64 <= available {
-                let had = bytes.len();
-                bytes.resize(size, 0);
-                file.read_exact_at(&mut bytes[had..], place.position + had as u64)
-                    .map_err(|error| self.unreadable(from, &error))?;
-            }
+        let first = batch_size(&bytes).unwrap_or(0);
+        if first > bytes.len() && first as u64 <= available {
+            let had = bytes.len();
+            bytes.resize(first, 0);
+            file.read_exact_at(&mut bytes[had..], place.position + had as u64)
+                .map_err(|error| self.unreadable(from, &error))?;
         }
-        let budget = max_bytes.max(batch_size(&bytes).unwrap_or(0));
+        let budget = max_bytes.max(first);
         let checked = self.check_read(&bytes, place.base_offset, limit, budget)?;
         bytes.truncate(checked.len);
         let end = place.position + checked.len as u64;

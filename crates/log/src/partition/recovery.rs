@@ -10,6 +10,7 @@ use thalweg_core::ids::{Offset, TopicPartition};
 use thalweg_core::partition_log::LogOffsets;
 use thalweg_core::time::Millis;
 
+use super::append::sync_parents;
 use super::commit::full_mark;
 use super::locate::IndexBuilder;
 use super::producer_state::ProducerState;
@@ -52,6 +53,8 @@ pub(crate) struct Recovery<'a> {
     pub(crate) owner: (u128, i32),
     pub(crate) name: &'a TopicPartition,
     pub(crate) now: Millis,
+    /// The log was closed before: what is read is durable.
+    pub(crate) clean: bool,
     pub(crate) index_interval_bytes: u64,
 }
 
@@ -77,10 +80,13 @@ impl Recovery<'_> {
     /// leaves everything as it is. Running it again after a crash at any point of it
     /// comes to the same result.
     pub(crate) fn run(&self) -> Result<Recovered, RecoveryError> {
-        if !self.disk.exists(self.dir) {
-            return Ok(Recovered::default());
-        }
-        let listing = self.list()?;
+        let listing = match self.list() {
+            // Never written to.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Recovered::default());
+            }
+            listing => listing?,
+        };
         for name in &listing.temporary {
             self.disk.remove_file(&self.dir.join(name))?;
         }
@@ -90,6 +96,9 @@ impl Recovery<'_> {
         }
         let log_start =
             found.iter().filter_map(|f| f.mark).map(|mark| mark.log_start).max().unwrap_or(0);
+        if !self.clean {
+            self.write_marks_again(&found)?;
+        }
         self.remove_before(log_start, &mut found)?;
         if found.is_empty() {
             return Ok(Recovered::default());
@@ -133,6 +142,23 @@ impl Recovery<'_> {
             Err(_) => None,
         };
         Ok(Found { base, len: file.len()?, file, mark })
+    }
+
+    /// Makes the marks and names durable that are about to be believed: what a process
+    /// leaves that was killed, or had a sync fail, may be in the page cache alone.
+    fn write_marks_again(&self, found: &[Found]) -> io::Result<()> {
+        let open = |segment: &&Found| segment.mark.is_some_and(|mark| !mark.sealed);
+        for segment in found.iter().filter(open) {
+            let Some(mark) = segment.mark else { continue };
+            if mark.sequence == 0 {
+                // Older than the sync of the segment's name.
+                self.disk.sync_dir(self.dir)?;
+                sync_parents(self.disk, self.dir)?;
+            }
+            mark::write(&*segment.file, &MAGIC, &mark)?;
+            segment.file.sync_data()?;
+        }
+        Ok(())
     }
 
     /// Removes what a deletion of old segments left.
@@ -296,6 +322,7 @@ impl Recovery<'_> {
             if mark.sealed || (is_last && mark.durable == state.end) {
                 continue;
             }
+            write_again(&*segment.file, mark.position, state.written)?;
             segment.file.sync_data()?;
             let full = Mark { sealed: !is_last, ..full_mark(&mark, state, log_start) };
             mark::write(&*segment.file, &MAGIC, &full)?;
@@ -326,7 +353,8 @@ impl Recovery<'_> {
                 self.remove_if_there(&file_path(self.dir, *base, INDEX_SUFFIX))?;
             }
         }
-        let snapshot = snapshot::load(self.disk, self.dir, self.owner, &listing.snapshots, end);
+        let snapshot =
+            snapshot::load(self.disk, self.dir, self.owner, &listing.snapshots, log_start..=end);
         let (from, mut producers) = snapshot.unwrap_or((log_start, ProducerState::default()));
         let mut damage = None;
         let mut unsaved = 0;
@@ -526,6 +554,20 @@ struct Replayed {
     bytes: u64,
     since_entry: u64,
     damage: Option<String>,
+}
+
+/// Writes bytes back as they are read. After a failed sync the page cache may show bytes
+/// that are not on the disk and that no further sync would write, unless they are
+/// written to again (PostgreSQL's fsync lesson).
+fn write_again(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    let mut chunk = vec![0; to.saturating_sub(from).min(1 << 20) as usize];
+    while from < to {
+        let len = (to - from).min(chunk.len() as u64) as usize;
+        file.read_exact_at(&mut chunk[..len], from)?;
+        file.write_at(&chunk[..len], from)?;
+        from += len as u64;
+    }
+    Ok(())
 }
 
 /// A walk from a segment's mark to its end.

@@ -33,16 +33,18 @@ impl Partition {
         let mut marks = self.marks.lock();
         self.shared.still_whole()?;
         let Some(active) = marks.active else { return Ok(0) };
-        let Some(log_start) = self.expired_before(&config, now) else { return Ok(0) };
+        let Some(log_start) = self.expired_before(&config, now, active.base) else {
+            return Ok(0);
+        };
+        // The mark before must be durable while this one is on its way.
+        self.sync_segment(active.base)?;
         let mark = Mark { sequence: active.sequence + 1, log_start, ..active };
         self.write_mark(&mut marks, mark, None)?;
-        let file = self.segment_file(active.base);
-        let synced = file.and_then(|file| file.sync_data());
-        synced.map_err(|error| self.shared.fail(&self.dir, &error))?;
+        self.sync_segment(active.base)?;
         let gone: Vec<Segment> = {
             let mut view = self.view.lock();
             view.offsets.start = view.offsets.start.max(log_start);
-            view.segments.extract_if(.., |segment| segment.end <= log_start).collect()
+            view.segments.extract_if(.., |segment| segment.base < log_start).collect()
         };
         for segment in &gone {
             self.remove_segment(segment.base);
@@ -75,8 +77,14 @@ impl Partition {
         Ok(())
     }
 
-    /// Up to which offset segments may go; `None` where none may.
-    fn expired_before(&self, config: &TopicConfig, now: Millis) -> Option<Offset> {
+    fn sync_segment(&self, base: Offset) -> Result<(), LogError> {
+        let synced = self.segment_file(base).and_then(|file| file.sync_data());
+        synced.map_err(|error| self.shared.fail(&self.dir, &error))
+    }
+
+    /// Up to which offset segments may go; `None` where none may. The segment `active`
+    /// stays in any case: its mark is to tell the new log start.
+    fn expired_before(&self, config: &TopicConfig, now: Millis, active: Offset) -> Option<Offset> {
         let view = self.view.lock();
         if view.deleted || view.damage.is_some() {
             return None;
@@ -89,7 +97,10 @@ impl Partition {
             let segment = &pair[0];
             let rest = size - segment.data_bytes();
             let surplus = config.retention_bytes.is_some_and(|limit| rest >= limit);
-            if segment.end > keep_from || !(surplus || is_old(segment, config, now)) {
+            if pair[1].base > active
+                || segment.end > keep_from
+                || !(surplus || is_old(segment, config, now))
+            {
                 break;
             }
             size = rest;

@@ -1,39 +1,45 @@
 //! Snapshots of producer state, so that a restart need not read the whole log.
 //!
-//! A snapshot is derived: it is not synced, its checksum tells whether it is whole, and
-//! one that stands behind the end of the recovered log is removed before anything is
-//! appended.
+//! A snapshot is synced when it is made. One that stands behind the end of the recovered
+//! log is removed before anything is appended; one before the log start is not used,
+//! since what came between is gone.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
-use thalweg_core::env::{Disk, OpenMode, read_file};
+use thalweg_core::env::{Disk, read_file, replace_file};
 use thalweg_core::ids::Offset;
+use thalweg_core::partition_log::LogError;
 
 use super::producer_state::ProducerState;
 use super::{Partition, Writer};
-use crate::segment::{PRODUCERS_SUFFIX, TEMPORARY_SUFFIX, file_path, parse_name};
+use crate::segment::{PRODUCERS_SUFFIX, file_path, parse_name};
+use crate::shared::is_storage_full;
 
-/// Snapshots kept: the newest may be torn by a crash.
-const KEPT: usize = 2;
 /// Largest snapshot that is read.
 const MAX_BYTES: u64 = 256 << 20;
 
 impl Partition {
     /// Saves the producers as of the writer's end, where something came since the last
-    /// time. Failing is harmless: the next start reads more of the log.
-    pub(super) fn save_producers(&self, writer: &mut Writer) {
+    /// time. Out of space is harmless: the next start reads more of the log.
+    ///
+    /// # Errors
+    /// The disk failed; the log has stopped then.
+    pub(super) fn save_producers(&self, writer: &mut Writer) -> Result<(), LogError> {
         if writer.unsaved_bytes == 0 {
-            return;
+            return Ok(());
         }
         let bytes = writer.producers.encode(self.owner(), writer.end);
-        let disk = &*self.shared.env.disk;
-        match save(disk, &self.dir, writer.end, &bytes) {
+        let durable = self.view.lock().offsets.high_watermark;
+        match save(&*self.shared.env.disk, &self.dir, writer.end, &bytes, durable) {
             Ok(()) => writer.unsaved_bytes = 0,
-            Err(error) => {
+            Err(error) if is_storage_full(&error) => {
                 tracing::warn!(partition = %self.name, %error, "no snapshot of producers");
             }
+            Err(error) => return Err(self.shared.fail(&self.dir, &error)),
         }
+        Ok(())
     }
 
     /// Saves the producers if enough came since the last time, after forgetting those
@@ -52,43 +58,40 @@ impl Partition {
                 );
             }
         }
-        if writer.unsaved_bytes >= options.snapshot_interval_bytes {
-            self.save_producers(&mut writer);
+        let saved = if writer.unsaved_bytes >= options.snapshot_interval_bytes {
+            self.save_producers(&mut writer)
+        } else {
+            Ok(())
+        };
+        drop(writer);
+        if saved.is_err() {
+            self.shared.tell_failure();
         }
     }
 }
 
-fn save(disk: &dyn Disk, dir: &Path, at: Offset, bytes: &[u8]) -> io::Result<()> {
-    let path = file_path(dir, at, PRODUCERS_SUFFIX);
-    let temporary = file_path(dir, at, &format!("{PRODUCERS_SUFFIX}{TEMPORARY_SUFFIX}"));
-    let file = disk.open(&temporary, OpenMode::Create)?;
-    let written = file.set_len(0).and_then(|()| file.write_at(bytes, 0));
-    if let Err(error) = written {
-        let _ = disk.remove_file(&temporary);
-        return Err(error);
-    }
-    disk.rename(&temporary, &path)?;
-    let mut all: Vec<Offset> = disk
-        .list(dir)?
-        .iter()
-        .filter_map(|entry| parse_name(&entry.name, PRODUCERS_SUFFIX))
-        .collect();
-    all.sort_unstable();
-    for old in all.iter().rev().skip(KEPT) {
-        disk.remove_file(&file_path(dir, *old, PRODUCERS_SUFFIX))?;
+/// Writes a snapshot and removes those that are not needed any more: all before the
+/// newest one that is not behind what is durable.
+fn save(disk: &dyn Disk, dir: &Path, at: Offset, bytes: &[u8], durable: Offset) -> io::Result<()> {
+    replace_file(disk, &file_path(dir, at, PRODUCERS_SUFFIX), bytes)?;
+    let entries = disk.list(dir)?;
+    let all = entries.iter().filter_map(|entry| parse_name(&entry.name, PRODUCERS_SUFFIX));
+    let needed = all.clone().filter(|&at| at <= durable).max().unwrap_or(0);
+    for old in all.filter(|&at| at < needed) {
+        disk.remove_file(&file_path(dir, old, PRODUCERS_SUFFIX))?;
     }
     Ok(())
 }
 
-/// Reads the newest whole snapshot among `at` (ascending) that is not beyond `limit`.
+/// Reads the newest whole snapshot among `at` (ascending) that stands within a range.
 pub(crate) fn load(
     disk: &dyn Disk,
     dir: &Path,
     owner: (u128, i32),
     at: &[Offset],
-    limit: Offset,
+    range: RangeInclusive<Offset>,
 ) -> Option<(Offset, ProducerState)> {
-    at.iter().rev().filter(|&&at| at <= limit).find_map(|&at| {
+    at.iter().rev().filter(|at| range.contains(at)).find_map(|&at| {
         let bytes = read_file(disk, &file_path(dir, at, PRODUCERS_SUFFIX), MAX_BYTES).ok()?;
         ProducerState::decode(&bytes, owner, at).ok().map(|state| (at, state))
     })
