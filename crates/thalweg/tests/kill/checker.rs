@@ -157,6 +157,39 @@ fn check_sent(sent: &Sent, found: &[(usize, i64)], findings: &mut Findings) {
     }
 }
 
+/// What a group committed is what the server has for it, or less than that.
+pub(crate) fn commits_stay(
+    committed: &BTreeMap<i32, i64>,
+    stored: &BTreeMap<i32, i64>,
+) -> Vec<Violation> {
+    let mut findings = Findings::of("an acknowledged commit stays");
+    for (partition, offset) in committed {
+        let stored = stored.get(partition);
+        if stored.is_none_or(|stored| stored < offset) {
+            findings.add(format!("partition {partition}: committed {offset}, now {stored:?}"));
+        }
+    }
+    findings.found
+}
+
+/// The members of a group read every record, some perhaps more than once.
+pub(crate) fn group_reads_all(
+    input: &Log,
+    read: &BTreeMap<usize, BTreeSet<i64>>,
+) -> Vec<Violation> {
+    let mut findings = Findings::of("a group leaves nothing out");
+    for (partition, records) in input.iter().enumerate() {
+        let read = read.get(&partition);
+        let left_out = |offset: &i64| read.is_none_or(|read| !read.contains(offset));
+        let left_out: Vec<i64> = records.iter().map(|r| r.offset).filter(left_out).collect();
+        if let (Some(first), Some(last)) = (left_out.first(), left_out.last()) {
+            let count = left_out.len();
+            findings.add(format!("partition {partition}: {count} records of {first} to {last}"));
+        }
+    }
+    findings.found
+}
+
 /// A row of a job without state as it should come out.
 fn passed_on(reading: &Reading, correction: i64) -> Reading {
     Reading { quarters: reading.quarters - correction, ..reading.clone() }

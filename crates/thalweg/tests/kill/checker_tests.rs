@@ -146,6 +146,27 @@ fn a_changed_or_vanished_offset_is_found() {
     broken(&violations, "t-1@3: read was visible, gone");
 }
 
+#[test]
+fn a_lost_commit_is_found() {
+    let committed = BTreeMap::from([(0, 5), (1, 3)]);
+    kept(&commits_stay(&committed, &BTreeMap::from([(0, 5), (1, 4)])));
+    broken(
+        &commits_stay(&committed, &BTreeMap::from([(0, 4), (1, 3)])),
+        "committed 5, now Some(4)",
+    );
+    broken(&commits_stay(&committed, &BTreeMap::from([(0, 5)])), "committed 3, now None");
+}
+
+#[test]
+fn a_record_that_a_group_left_out_is_found() {
+    let mut read = BTreeMap::from([(0, (0..5).collect()), (1, BTreeSet::from([0, 1, 2]))]);
+    kept(&group_reads_all(&input(), &read));
+    read.insert(1, BTreeSet::from([0, 2]));
+    broken(&group_reads_all(&input(), &read), "partition 1: 1 records of 1 to 1");
+    read.remove(&0);
+    broken(&group_reads_all(&input(), &read), "partition 0: 5 records of 0 to 4");
+}
+
 fn adjusted_output() -> Log {
     let row = |placed: &Placed| passed_on(&placed.reading, CORRECTION_QUARTERS).json();
     let rows: Vec<String> = readings(&input()).iter().map(row).collect();

@@ -13,6 +13,7 @@
 )]
 
 mod checker;
+mod group;
 mod kafka;
 mod model;
 mod observer;
@@ -34,6 +35,7 @@ use thalweg_core::env::Random;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::group::Group;
 use crate::observer::Seen;
 use crate::server::Server;
 use crate::settings::{Settings, exponential};
@@ -102,11 +104,16 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
             reading.clone(),
         ));
     }
+    let group = Arc::new(Group::default());
+    for _ in 0..2 {
+        let address = addresses.kafka.clone();
+        readers.spawn(group::consume(Arc::clone(&group), address, reading.clone()));
+    }
     if settings.sql {
         readers.spawn(observer::poll_views(Arc::clone(&seen), addresses.sql.clone(), reading));
     }
 
-    kill_again_and_again(settings, &mut server, &seen).await?;
+    kill_again_and_again(settings, &mut server, &seen, &group).await?;
 
     stop_producers.send_replace(true);
     let stopped = async { while producers.join_next().await.is_some() {} };
@@ -115,8 +122,10 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("producers still wait for answers:\n{}", server.log_tail()))?;
     workload::close(&shared).await.context("the closing records")?;
 
-    let evidence = verify::Evidence { settings, addresses, shared: &shared, seen: &seen };
+    let evidence =
+        verify::Evidence { settings, addresses, shared: &shared, seen: &seen, group: &group };
     evidence.check(&topics).await.with_context(|| server.log_tail())?;
+    evidence.check_group().await.with_context(|| server.log_tail())?;
     stop_readers.send_replace(true);
     while readers.join_next().await.is_some() {}
 
@@ -151,12 +160,15 @@ async fn kill_again_and_again(
     settings: &Settings,
     server: &mut Server,
     seen: &Seen,
+    group: &Group,
 ) -> anyhow::Result<()> {
     let random = settings.random(KILLER);
     let mut during_start = 0;
     for kill in 1..=settings.kills {
         tokio::time::sleep(exponential(&random, settings.mean_run)).await;
         server.kill().with_context(|| format!("before kill {kill}"))?;
+        // Commits that were acknowledged by the one who just died.
+        let committed = group.committed();
         server.start()?;
         // One in four dies again before it is ready, or shortly after.
         while random.below(4) == 0 {
@@ -167,6 +179,10 @@ async fn kill_again_and_again(
         }
         let ready = server.ready(settings.deadline).await;
         ready.with_context(|| format!("starting after kill {kill}"))?;
+        let stored = group::stored(&server.addresses().kafka).await.context("stored offsets")?;
+        for violation in checker::commits_stay(&committed, &stored) {
+            seen.violation(violation.rule, violation.detail);
+        }
         seen.life.fetch_add(1, Ordering::Relaxed);
         if let Some(violation) = seen.violations().first() {
             anyhow::bail!("after kill {kill}: {violation}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::checker::{self, Violation};
+use crate::group::Group;
 use crate::model::{Log, readings};
 use crate::observer::Seen;
 use crate::server::Addresses;
@@ -22,6 +23,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) addresses: Addresses,
     pub(crate) shared: &'a Shared,
     pub(crate) seen: &'a Seen,
+    pub(crate) group: &'a Group,
 }
 
 impl Evidence<'_> {
@@ -33,7 +35,7 @@ impl Evidence<'_> {
         violations.extend(checker::offsets_are_dense(TOPIC, &input));
         report(violations)?;
         if self.settings.sql {
-            self.check_results(&input).await?;
+            self.until_right(async || self.results(&input).await).await?;
         }
         let seen = self.seen.records();
         let mut violations = Vec::new();
@@ -44,12 +46,21 @@ impl Evidence<'_> {
         report(violations)
     }
 
-    /// Results follow the input: they are looked at until they are right or time is up.
-    /// What should not be there does not go away, so waiting hides nothing.
-    async fn check_results(&self, input: &Log) -> anyhow::Result<()> {
+    /// The group reads on until it has read all.
+    pub(crate) async fn check_group(&self) -> anyhow::Result<()> {
+        let input = self.read(TOPIC).await?;
+        self.until_right(async || Ok(checker::group_reads_all(&input, &self.group.read()))).await
+    }
+
+    /// Looks at something that follows the input until it is right or time is up. What
+    /// should not be there does not go away, so waiting hides nothing.
+    async fn until_right(
+        &self,
+        look: impl AsyncFn() -> anyhow::Result<Vec<Violation>>,
+    ) -> anyhow::Result<()> {
         let deadline = tokio::time::Instant::now() + self.settings.deadline;
         loop {
-            let violations = self.results(input).await?;
+            let violations = look().await?;
             if violations.is_empty() || tokio::time::Instant::now() > deadline {
                 return report(violations);
             }
