@@ -6,8 +6,12 @@
 
 pub(crate) mod canonical;
 mod partition;
+mod spec;
+mod table;
 #[cfg(test)]
 mod tests;
 
 pub use canonical::{key_groups, key_hashes};
 pub use partition::partition_batch;
+pub(crate) use spec::{BatchKeys, KeyRef, KeySpec};
+pub(crate) use table::KeyTable;

@@ -8,6 +8,8 @@ use thalweg_stream::graph::{self, Node};
 use super::Operator;
 use super::assign_window::AssignWindow;
 use super::calc::Calc;
+use super::group_aggregate::GroupedAggregate;
+use super::window;
 
 /// Builds one subtask of a node. `input_schema` is that of its inputs, `input_updating`
 /// whether any of them gives changes other than inserts.
@@ -27,10 +29,15 @@ pub fn build(
         graph::Operator::AssignWindow { window, time } => {
             Box::new(AssignWindow::new(*window, *time, input_schema, node.schema.clone())?)
         }
-        graph::Operator::WindowAggregate(_) | graph::Operator::GroupAggregate(_) => {
-            let _ = input_updating;
-            return Err(StreamError::Internal("aggregation is being written".into()));
+        graph::Operator::WindowAggregate(aggregate) => {
+            window::build(aggregate, input_schema, node.schema.clone(), input_updating)?
         }
+        graph::Operator::GroupAggregate(aggregate) => Box::new(GroupedAggregate::new(
+            aggregate,
+            input_schema,
+            node.schema.clone(),
+            input_updating,
+        )?),
         graph::Operator::Source(_)
         | graph::Operator::Sink { .. }
         | graph::Operator::View { .. } => {

@@ -3,9 +3,14 @@
 //! An operator sees the batches of an epoch in a fixed order and nothing else, so its
 //! output is a function of the journal. It never blocks and knows no thread.
 
+mod aggregate;
 mod assign_window;
 mod build;
 mod calc;
+mod diff;
+mod group_aggregate;
+mod keyed_state;
+mod output;
 mod time_column;
 pub(crate) mod values;
 mod window;

@@ -105,6 +105,13 @@ impl Words {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
+    /// An array of the type, of words and nulls.
+    pub(crate) fn write_options(data_type: &DataType, words: Vec<Option<i64>>) -> Result<ArrayRef> {
+        let nulls = NullBuffer::from_iter(words.iter().map(Option::is_some));
+        let words = words.into_iter().map(Option::unwrap_or_default).collect();
+        Self::write(data_type, words, (nulls.null_count() > 0).then_some(nulls))
+    }
+
     /// An array of the type; null where `nulls` says so.
     pub(crate) fn write(
         data_type: &DataType,

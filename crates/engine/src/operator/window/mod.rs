@@ -1,10 +1,50 @@
 //! Aggregation by key and window.
 
+mod columns;
+mod late;
+mod session;
+mod sessions;
+mod sliced;
+mod slices;
+mod slicing;
+
+use arrow_schema::SchemaRef;
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
-use thalweg_stream::window::Window;
+use thalweg_stream::graph::WindowAggregate;
+use thalweg_stream::window::{Window, WindowTime};
+
+use super::Operator;
+use super::time_column::check_event_time;
 
 use super::time_column::MAX_MEASURE;
+use session::SessionWindows;
+use sliced::SlicedWindows;
+use slicing::Slicing;
+
+/// Builds one subtask of a windowed aggregation.
+pub(super) fn build(
+    node: &WindowAggregate,
+    input: &SchemaRef,
+    schema: SchemaRef,
+    updating: bool,
+) -> Result<Box<dyn Operator>> {
+    check_measures(node.window)?;
+    if !(0..=MAX_MEASURE).contains(&node.allowed_lateness) {
+        let lateness = node.allowed_lateness;
+        return Err(StreamError::Invalid(format!("a lateness of {lateness} ms is out of range")));
+    }
+    if let WindowTime::Event { column } = node.time {
+        check_event_time(input.field(column))?;
+    }
+    Ok(match (node.window, Slicing::of(node.window)) {
+        (Window::Session { gap }, _) => {
+            Box::new(SessionWindows::new(node, gap, input, schema, updating)?)
+        }
+        (_, Some(slicing)) => Box::new(SlicedWindows::new(node, slicing, input, schema, updating)?),
+        (_, None) => return Err(StreamError::Internal("a window without slices".into())),
+    })
+}
 
 /// Refuses measures of a window that make no sense.
 pub(super) fn check_measures(window: Window) -> Result<()> {

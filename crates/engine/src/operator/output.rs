@@ -1,0 +1,95 @@
+//! Collects what an operator gives, as columns in pieces, into one batch.
+
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::SchemaRef;
+use arrow_select::concat::concat;
+use thalweg_core::time::Millis;
+use thalweg_stream::error::Result;
+use thalweg_stream::{ChangeBatch, Marks, RowKind};
+
+use super::Collector;
+use super::calc::build_rows;
+
+/// Rows that were given and not yet collected.
+pub(super) struct Output {
+    schema: SchemaRef,
+    pieces: Vec<Vec<ArrayRef>>,
+    rows: usize,
+    /// Shorter than there are rows: the others are inserts.
+    kinds: Vec<RowKind>,
+    marks: Marks,
+}
+
+impl Output {
+    pub(super) fn new(schema: SchemaRef) -> Self {
+        Self { schema, pieces: Vec::new(), rows: 0, kinds: Vec::new(), marks: Marks::none() }
+    }
+
+    /// Adds inserts.
+    pub(super) fn insert(&mut self, columns: Vec<ArrayRef>, rows: usize) {
+        if rows > 0 {
+            self.pieces.push(columns);
+            self.rows += rows;
+        }
+    }
+
+    /// Adds inserts, with marks at places among them.
+    pub(super) fn insert_marked(
+        &mut self,
+        columns: Vec<ArrayRef>,
+        rows: usize,
+        marks: &[(usize, Millis)],
+    ) {
+        for &(row, watermark) in marks {
+            if self.rows + row > 0 {
+                self.marks.push(self.rows + row, watermark);
+            }
+        }
+        self.insert(columns, rows);
+    }
+
+    /// Adds changes.
+    pub(super) fn change(&mut self, columns: Vec<ArrayRef>, kinds: &[RowKind]) {
+        self.kinds.resize(self.rows, RowKind::Insert);
+        self.kinds.extend(kinds);
+        self.insert(columns, kinds.len());
+    }
+
+    /// Says that the rows given so far come before this watermark.
+    pub(super) fn mark(&mut self, watermark: Millis) {
+        if self.rows > 0 {
+            self.marks.push(self.rows, watermark);
+        }
+    }
+
+    /// Hands everything over as one batch, if there is anything.
+    pub(super) fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let pieces = std::mem::take(&mut self.pieces);
+        let rows = std::mem::take(&mut self.rows);
+        let mut kinds = std::mem::take(&mut self.kinds);
+        let marks = std::mem::take(&mut self.marks);
+        let columns = match <[Vec<ArrayRef>; 1]>::try_from(pieces) {
+            Ok([columns]) => columns,
+            Err(pieces) => (0..self.schema.fields().len())
+                .map(|number| {
+                    let parts: Vec<&dyn Array> =
+                        pieces.iter().map(|piece| piece[number].as_ref()).collect();
+                    Ok(concat(&parts)?)
+                })
+                .collect::<Result<_>>()?,
+        };
+        let batch = build_rows(self.schema.clone(), columns, rows)?;
+        let mut batch = if kinds.is_empty() {
+            ChangeBatch::inserts(batch)
+        } else {
+            kinds.resize(rows, RowKind::Insert);
+            ChangeBatch::changes(batch, kinds)
+        };
+        batch.marks = marks;
+        out.batches.push(batch);
+        Ok(())
+    }
+}
