@@ -1,6 +1,7 @@
 //! How results are read: the store of views, the PostgreSQL door and the HTTP door.
 //!
 //! The doors know nothing of SQL or jobs: they meet those in traits that the binary
-//! implements ([`pgwire`], [`http`]).
+//! implements ([`pgwire::SqlService`]).
 
+pub mod pgwire;
 pub mod view;
