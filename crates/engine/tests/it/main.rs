@@ -1,0 +1,4 @@
+//! Tests of the engine as a whole: jobs on the real log, on real and simulated disks.
+
+mod support;
+mod vertical;

@@ -1,0 +1,6 @@
+//! What the tests need around a job: a source, sinks, views and graphs.
+
+pub mod graph;
+pub mod sink;
+pub mod source;
+pub mod view;
