@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use thalweg_core::authorizer::Authorizer;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -11,20 +12,23 @@ use super::cancel::{Cancellable, Cancellations};
 use super::error::{PgError, Result, sqlstate};
 use super::frame::{Failure, Inbox, Outbox};
 use super::frontend::FrontendMessage;
-use super::server::PgDoor;
+use super::server::PgLimits;
+use super::service::SqlService;
 use super::session::{Session, Transaction};
 use super::startup::{Opening, open};
 
 /// What every connection of a door shares.
 pub(super) struct Shared {
-    pub(super) door: PgDoor,
+    pub(super) service: Arc<dyn SqlService>,
+    pub(super) authorizer: Arc<dyn Authorizer>,
+    pub(super) limits: PgLimits,
     pub(super) cancellations: Arc<Cancellations>,
     pub(super) shutdown: watch::Receiver<bool>,
 }
 
 /// Serves a client until it leaves. `has_room` is false where the door is full already.
 pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, has_room: bool) {
-    let limits = shared.door.limits;
+    let limits = shared.limits;
     // Without it small answers wait for the acknowledgement of the ones before.
     if socket.set_nodelay(true).is_err() {
         return;
@@ -50,9 +54,9 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, has_room: bool
         return refuse(outbox, &error).await;
     }
     let begin = async {
-        let principal = startup.authenticate(&shared.door.authorizer)?;
+        let principal = startup.authenticate(&shared.authorizer)?;
         let settings = startup.settings()?;
-        let sql = shared.door.service.session(&principal, &startup.database).await;
+        let sql = shared.service.session(&principal, &startup.database).await;
         Ok((principal, settings, sql.map_err(PgError::fatal)?))
     };
     let (principal, settings, sql) = match begin.await {
@@ -68,7 +72,7 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, has_room: bool
         outbox,
         sql,
         principal,
-        authorizer: Arc::clone(&shared.door.authorizer),
+        authorizer: Arc::clone(&shared.authorizer),
         settings,
         limits,
         transaction: Transaction::Idle,

@@ -38,5 +38,5 @@ mod types;
 pub use error::{PgError, Result, sqlstate};
 pub use params::{ParamType, ParamValue, substitute};
 pub use relations::{CatalogInfo, Relation, RelationKind};
-pub use server::{PgDoor, PgLimits, PgServer};
+pub use server::{PgHandle, PgLimits, PgOptions, PgServer};
 pub use service::{Prepared, RowStream, SqlResponse, SqlService, SqlSession};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_core::authorizer::Authorizer;
-use thalweg_core::env::Random;
+use thalweg_core::env::{Env, Random};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -14,6 +14,27 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::cancel::Cancellations;
 use super::connection::{Shared, serve};
 use super::service::SqlService;
+
+/// How the door behaves.
+#[derive(Clone)]
+pub struct PgOptions {
+    /// Its bounds.
+    pub limits: PgLimits,
+    /// For the keys of cancel requests.
+    pub random: Arc<dyn Random>,
+}
+
+impl Default for PgOptions {
+    fn default() -> Self {
+        Self { limits: PgLimits::default(), random: Env::real().random }
+    }
+}
+
+impl std::fmt::Debug for PgOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PgOptions").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
 
 /// Bounds of the door.
 #[derive(Clone, Copy, Debug)]
@@ -48,21 +69,12 @@ impl Default for PgLimits {
     }
 }
 
-/// What the door opens to.
-#[derive(Clone)]
-pub struct PgDoor {
-    /// SQL.
-    pub service: Arc<dyn SqlService>,
-    /// Decides who may do what.
-    pub authorizer: Arc<dyn Authorizer>,
-    /// For the keys of cancel requests.
-    pub random: Arc<dyn Random>,
-    /// Its bounds.
-    pub limits: PgLimits,
-}
+/// Opens PostgreSQL doors.
+#[derive(Clone, Copy, Debug)]
+pub struct PgServer;
 
-/// A running PostgreSQL door. Dropping it stops the door without waiting.
-pub struct PgServer {
+/// An open PostgreSQL door. Dropping it closes the door without waiting.
+pub struct PgHandle {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -77,16 +89,24 @@ impl PgServer {
     ///
     /// # Errors
     /// The listener cannot be used.
-    pub fn start(listener: std::net::TcpListener, door: PgDoor) -> io::Result<Self> {
+    pub fn start(
+        listener: std::net::TcpListener,
+        service: Arc<dyn SqlService>,
+        authorizer: Arc<dyn Authorizer>,
+        options: PgOptions,
+    ) -> io::Result<PgHandle> {
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let (stop, shutdown) = watch::channel(false);
-        let cancellations = Cancellations::new(Arc::clone(&door.random));
-        let shared = Arc::new(Shared { door, cancellations, shutdown });
+        let cancellations = Cancellations::new(options.random);
+        let limits = options.limits;
+        let shared = Arc::new(Shared { service, authorizer, limits, cancellations, shutdown });
         let task = tokio::spawn(accept_all(listener, shared));
-        Ok(Self { address, stop, task })
+        Ok(PgHandle { address, stop, task })
     }
+}
 
+impl PgHandle {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
@@ -101,15 +121,15 @@ impl PgServer {
     }
 }
 
-impl std::fmt::Debug for PgServer {
+impl std::fmt::Debug for PgHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PgServer({})", self.address)
+        write!(f, "PgHandle({})", self.address)
     }
 }
 
 async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
     let mut shutdown = shared.shutdown.clone();
-    let room = Arc::new(Semaphore::new(shared.door.limits.connections));
+    let room = Arc::new(Semaphore::new(shared.limits.connections));
     let waiting_room = Arc::new(Semaphore::new(REFUSED_AT_A_TIME));
     let mut connections = JoinSet::new();
     loop {

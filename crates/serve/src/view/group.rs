@@ -13,8 +13,9 @@ use super::version::Version;
 /// Number of a view in its store.
 pub(super) type ViewId = u64;
 
-/// The views of one job. What they commit stays unseen until [`Self::publish`] shows an
-/// epoch of all of them in one step.
+/// The views of one job. What they commit stays unseen until all of them have committed
+/// the epoch; then it is shown of all of them in one step. The engine commits every
+/// epoch to every view of a job, those without a change too.
 #[derive(Debug)]
 pub struct PublishGroup {
     shown: Mutex<Shown>,
@@ -36,17 +37,21 @@ impl PublishGroup {
         Arc::new(Self { shown: Mutex::new(shown), epochs: watch::Sender::new(Epoch(0)) })
     }
 
-    /// Shows everything that the group's views committed up to `epoch`, as one step for
-    /// every reader, and wakes who waits for it. Epochs only rise.
-    pub fn publish(&self, epoch: Epoch) {
-        {
+    /// Shows the newest epoch that every view has committed, as one step for every
+    /// reader, and wakes who waits for it. What readers see never goes back: after a
+    /// restore from an older snapshot they keep what they have until replay is past it.
+    pub(super) fn publish(&self) {
+        let epoch = {
             let mut shown = self.shown.lock();
+            let members: Vec<Arc<StoredView>> =
+                shown.members.iter().filter_map(Weak::upgrade).collect();
+            let Some(epoch) = members.iter().map(|view| view.committed_epoch()).min() else {
+                return;
+            };
             if epoch < shown.epoch {
                 return;
             }
             shown.epoch = epoch;
-            let members: Vec<Arc<StoredView>> =
-                shown.members.iter().filter_map(Weak::upgrade).collect();
             for view in members {
                 // Subscribers are told inside the lock, so that one that starts now gets
                 // each epoch either in its first snapshot or as changes.
@@ -54,8 +59,9 @@ impl PublishGroup {
                     shown.versions.insert(view.id(), version);
                 }
             }
-        }
-        self.epochs.send_replace(epoch);
+            epoch
+        };
+        self.epochs.send_if_modified(|seen| std::mem::replace(seen, epoch) != epoch);
     }
 
     /// The epoch that readers see.

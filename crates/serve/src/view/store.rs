@@ -132,10 +132,10 @@ impl ViewStore {
         key: &[usize],
         fold: Fold,
     ) -> Result<Arc<StoredView>, ViewError> {
-        self.add(name, Layout::new(schema, key, fold)?, (PublishGroup::new(), true))
+        self.add(name, Layout::new(schema, key, fold)?, PublishGroup::new())
     }
 
-    /// Creates an empty view that shows what it committed when its group publishes.
+    /// Creates an empty view that shows an epoch when all views of its group have it.
     ///
     /// # Errors
     /// As for [`Self::create`].
@@ -147,14 +147,14 @@ impl ViewStore {
         key: &[usize],
         fold: Fold,
     ) -> Result<Arc<StoredView>, ViewError> {
-        self.add(name, Layout::new(schema, key, fold)?, (Arc::clone(group), false))
+        self.add(name, Layout::new(schema, key, fold)?, Arc::clone(group))
     }
 
     fn add(
         &self,
         name: &str,
         layout: Layout,
-        group: (Arc<PublishGroup>, bool),
+        group: Arc<PublishGroup>,
     ) -> Result<Arc<StoredView>, ViewError> {
         let mut views = self.views.write();
         if views.contains_key(name) {

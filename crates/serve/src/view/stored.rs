@@ -30,8 +30,6 @@ pub struct StoredView {
     limits: ViewLimits,
     account: Arc<CacheAccount>,
     group: Arc<PublishGroup>,
-    /// Whether a commit is shown at once, because the view has no group with others.
-    shown_at_commit: bool,
     /// Held by the one commit that is under way.
     writing: Mutex<()>,
     committed: Mutex<Committed>,
@@ -62,14 +60,12 @@ pub(super) struct Parts {
     pub(super) layout: Layout,
     pub(super) limits: ViewLimits,
     pub(super) account: Arc<CacheAccount>,
-    /// The group, and whether it has no other views.
-    pub(super) group: (Arc<PublishGroup>, bool),
+    pub(super) group: Arc<PublishGroup>,
 }
 
 impl StoredView {
     /// An empty view that has joined its group.
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let (group, shown_at_commit) = parts.group;
         let newest = Arc::new(Version::empty(Epoch(0)));
         let view = Arc::new(Self {
             id: parts.id,
@@ -77,8 +73,7 @@ impl StoredView {
             layout: Arc::new(parts.layout),
             limits: parts.limits,
             account: parts.account,
-            group,
-            shown_at_commit,
+            group: parts.group,
             writing: Mutex::new(()),
             committed: Mutex::new(Committed { newest, staged: VecDeque::new() }),
             subscribers: Mutex::default(),
@@ -96,6 +91,11 @@ impl StoredView {
     /// The group it is shown with.
     pub(super) fn group(&self) -> &Arc<PublishGroup> {
         &self.group
+    }
+
+    /// The newest epoch that was committed, seen or not.
+    pub(super) fn committed_epoch(&self) -> Epoch {
+        self.committed.lock().newest.epoch
     }
 
     /// Name in the store.
@@ -191,6 +191,8 @@ impl StoredView {
     pub(super) fn close(&self) {
         self.dropped.store(true, Ordering::Release);
         self.group.leave(self);
+        // The others may have waited for this one.
+        self.group.publish();
         for queue in self.subscribers.lock().drain(..) {
             queue.finish(ViewEvent::Closed, false);
         }
@@ -230,7 +232,6 @@ impl StoredView {
     }
 
     fn stage(&self, staged: Staged) -> Result<()> {
-        let epoch = staged.version.epoch;
         let bytes = staged.version.bytes;
         if bytes > self.limits.view_bytes {
             return Err(StreamError::OverBudget {
@@ -242,9 +243,7 @@ impl StoredView {
         committed.newest = Arc::clone(&staged.version);
         committed.staged.push_back(staged);
         drop(committed);
-        if self.shown_at_commit {
-            self.group.publish(epoch);
-        }
+        self.group.publish();
         Ok(())
     }
 

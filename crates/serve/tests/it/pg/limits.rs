@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
-use thalweg_core::authorizer::{Authorizer, Operation, Principal, Resource};
+use thalweg_core::authorizer::{Operation, Principal, Resource};
 
 use super::*;
 
@@ -32,8 +32,8 @@ fn who_may_not_is_told() {
     }
     let runtime = tokio::runtime::Runtime::new().expect("runtime");
     runtime.block_on(async {
-        let door = PgDoor { authorizer: Arc::new(ReadOnly), ..door(PgLimits::default()) };
-        let server = start(door);
+        let service = Arc::new(TestService::default());
+        let server = start(service, Arc::new(ReadOnly), PgLimits::default());
         let client = connect(&server).await;
         client.batch_execute("SELECT user").await.expect("may read");
         let error = client.batch_execute("CREATE x").await.expect_err("may not create");
@@ -73,7 +73,7 @@ fn a_subscription_sends_each_change_at_once() {
     let runtime = tokio::runtime::Runtime::new().expect("runtime");
     runtime.block_on(async {
         let service = Arc::new(TestService::default());
-        let server = start(PgDoor { service: service.clone(), ..door(PgLimits::default()) });
+        let server = start(service.clone(), Arc::new(AllowAll), PgLimits::default());
         let (client, connection) = connect_to(&server, "").await.expect("connects");
         let rows = client.query_raw("SUBSCRIBE TO v", Vec::<&str>::new()).await.expect("begins");
         pin_mut!(rows);
@@ -100,7 +100,7 @@ fn a_client_that_reads_nothing_is_cut_off() {
     let runtime = tokio::runtime::Runtime::new().expect("runtime");
     runtime.block_on(async {
         let service = Arc::new(TestService::default());
-        let server = start(PgDoor { service: service.clone(), ..door(limits) });
+        let server = start(service.clone(), Arc::new(AllowAll), limits);
         let mut socket =
             tokio::net::TcpStream::connect(server.local_addr()).await.expect("connects");
         let hello = super::wire::startup(&[("user", "ada")]);

@@ -9,40 +9,39 @@ mod wire;
 use std::future::Future;
 use std::sync::Arc;
 
-use thalweg_core::authorizer::AllowAll;
+use thalweg_core::authorizer::{AllowAll, Authorizer};
 use thalweg_core::env::{SeededRandom, bind_listener};
-use thalweg_serve::pgwire::{PgDoor, PgLimits, PgServer};
+use thalweg_serve::pgwire::{PgHandle, PgLimits, PgOptions, PgServer, SqlService};
 use tokio_postgres::{Client, NoTls};
 
 use service::TestService;
 
-fn door(limits: PgLimits) -> PgDoor {
-    PgDoor {
-        service: Arc::new(TestService::default()),
-        authorizer: Arc::new(AllowAll),
-        random: Arc::new(SeededRandom::new(1)),
-        limits,
-    }
+fn options(limits: PgLimits) -> PgOptions {
+    PgOptions { limits, random: Arc::new(SeededRandom::new(1)) }
 }
 
-fn start(door: PgDoor) -> PgServer {
+fn start(
+    service: Arc<dyn SqlService>,
+    authorizer: Arc<dyn Authorizer>,
+    limits: PgLimits,
+) -> PgHandle {
     let any = "127.0.0.1:0".parse().expect("address");
     let listener = bind_listener("PostgreSQL", "--sql", any, false).expect("free port");
-    PgServer::start(listener, door).expect("starts")
+    PgServer::start(listener, service, authorizer, options(limits)).expect("starts")
 }
 
-async fn connect(server: &PgServer) -> Client {
+async fn connect(server: &PgHandle) -> Client {
     connect_with(server, "").await.expect("connects")
 }
 
-async fn connect_with(server: &PgServer, more: &str) -> Result<Client, tokio_postgres::Error> {
+async fn connect_with(server: &PgHandle, more: &str) -> Result<Client, tokio_postgres::Error> {
     Ok(connect_to(server, more).await?.0)
 }
 
 type Connection = tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>;
 
 async fn connect_to(
-    server: &PgServer,
+    server: &PgHandle,
     more: &str,
 ) -> Result<(Client, Connection), tokio_postgres::Error> {
     let address = server.local_addr();
@@ -54,7 +53,7 @@ async fn connect_to(
 /// Runs a test against a door, which must close cleanly in the end.
 fn with_server<F, T>(limits: PgLimits, test: T)
 where
-    T: FnOnce(Arc<PgServer>) -> F,
+    T: FnOnce(Arc<PgHandle>) -> F,
     F: Future<Output = ()>,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -63,7 +62,7 @@ where
         .build()
         .expect("runtime");
     runtime.block_on(async {
-        let server = Arc::new(start(door(limits)));
+        let server = Arc::new(start(Arc::new(TestService::default()), Arc::new(AllowAll), limits));
         test(Arc::clone(&server)).await;
         let server = Arc::into_inner(server).expect("nobody else holds it");
         server.shutdown().await;

@@ -42,8 +42,11 @@ fn several_statements_run_in_turn_up_to_the_first_error() {
             Some(&tokio_postgres::error::ErrorPosition::Original(25)),
             "counted in characters of the whole text"
         );
-        assert!(client.simple_query("").await.expect("an empty query").is_empty());
-        assert!(client.simple_query(" ; -- nothing").await.expect("an empty query").is_empty());
+        for empty in ["", " ; -- nothing"] {
+            let messages = client.simple_query(empty).await.expect("an empty query");
+            // The client shows the empty answer as a result of no rows.
+            assert_eq!(rows(&messages), (vec![], 1));
+        }
     });
 }
 

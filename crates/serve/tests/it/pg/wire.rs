@@ -26,7 +26,7 @@ pub(super) fn query(sql: &str) -> Vec<u8> {
 }
 
 /// Sends everything and returns what comes back until the door closes.
-async fn talk(server: &PgServer, bytes: &[u8]) -> String {
+async fn talk(server: &PgHandle, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect(server.local_addr()).await.expect("connects");
     socket.write_all(bytes).await.expect("writes");
     let mut answer = Vec::new();
