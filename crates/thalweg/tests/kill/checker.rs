@@ -12,6 +12,7 @@ use crate::model::{
 };
 use crate::observer::Records;
 use crate::sql::{TotalsView, WindowsView};
+use crate::topics::Fate;
 use crate::workload::{Outcome, Sent, pinned_to};
 
 /// A rule that was broken, and where.
@@ -168,6 +169,25 @@ pub(crate) fn commits_stay(
         if stored.is_none_or(|stored| stored < offset) {
             findings.add(format!("partition {partition}: committed {offset}, now {stored:?}"));
         }
+    }
+    findings.found
+}
+
+/// Topics that the server said it made exist; those that it said it deleted do not.
+pub(crate) fn topics_stay(
+    fates: &BTreeMap<String, Fate>,
+    listed: &BTreeSet<String>,
+) -> Vec<Violation> {
+    let mut findings = Findings::of("topics are as answered");
+    for (topic, fate) in fates {
+        match (fate, listed.contains(topic)) {
+            (Fate::Made, false) => findings.add(format!("{topic} was made and is gone")),
+            (Fate::Deleted, true) => findings.add(format!("{topic} was deleted and is there")),
+            _ => {}
+        }
+    }
+    for topic in listed.iter().filter(|topic| !fates.contains_key(*topic)) {
+        findings.add(format!("{topic} is there and nobody asked for it"));
     }
     findings.found
 }

@@ -158,6 +158,19 @@ fn a_lost_commit_is_found() {
 }
 
 #[test]
+fn lost_and_risen_topics_are_found() {
+    let fate = |topic: &str, fate| (topic.to_owned(), fate);
+    let fates =
+        BTreeMap::from([fate("a", Fate::Made), fate("b", Fate::Deleted), fate("c", Fate::Unknown)]);
+    let listed = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
+    kept(&topics_stay(&fates, &listed(&["a"])));
+    kept(&topics_stay(&fates, &listed(&["a", "c"])));
+    broken(&topics_stay(&fates, &listed(&["c"])), "a was made and is gone");
+    broken(&topics_stay(&fates, &listed(&["a", "b"])), "b was deleted and is there");
+    broken(&topics_stay(&fates, &listed(&["a", "d"])), "d is there and nobody asked for it");
+}
+
+#[test]
 fn a_record_that_a_group_left_out_is_found() {
     let mut read = BTreeMap::from([(0, (0..5).collect()), (1, BTreeSet::from([0, 1, 2]))]);
     kept(&group_reads_all(&input(), &read));

@@ -20,6 +20,7 @@ mod observer;
 mod server;
 mod settings;
 mod sql;
+mod topics;
 mod verify;
 mod workload;
 
@@ -39,12 +40,14 @@ use crate::group::Group;
 use crate::observer::Seen;
 use crate::server::Server;
 use crate::settings::{Settings, exponential};
+use crate::topics::Made;
 use crate::workload::{PARTITIONS, STYLES, Shared, TOPIC};
 
 /// Parts of the run's randomness.
 const KILLER: u64 = 0;
 const PRODUCERS: u64 = 100;
 const READERS: u64 = 200;
+const TOPICS: u64 = 300;
 
 #[test]
 fn survives_kill_9() {
@@ -104,6 +107,9 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
             reading.clone(),
         ));
     }
+    let made = Arc::new(Made::default());
+    let (address, random) = (addresses.kafka.clone(), settings.random(TOPICS));
+    readers.spawn(topics::make(Arc::clone(&made), address, random, reading.clone()));
     let group = Arc::new(Group::default());
     for _ in 0..2 {
         let address = addresses.kafka.clone();
@@ -113,7 +119,7 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
         readers.spawn(observer::poll_views(Arc::clone(&seen), addresses.sql.clone(), reading));
     }
 
-    kill_again_and_again(settings, &mut server, &seen, &group).await?;
+    kill_again_and_again(settings, &mut server, &seen, &group, &made).await?;
 
     stop_producers.send_replace(true);
     let stopped = async { while producers.join_next().await.is_some() {} };
@@ -161,14 +167,15 @@ async fn kill_again_and_again(
     server: &mut Server,
     seen: &Seen,
     group: &Group,
+    made: &Made,
 ) -> anyhow::Result<()> {
     let random = settings.random(KILLER);
     let mut during_start = 0;
     for kill in 1..=settings.kills {
         tokio::time::sleep(exponential(&random, settings.mean_run)).await;
         server.kill().with_context(|| format!("before kill {kill}"))?;
-        // Commits that were acknowledged by the one who just died.
-        let committed = group.committed();
+        // What was acknowledged by the one who just died.
+        let (committed, fates) = (group.committed(), made.fates());
         server.start()?;
         // One in four dies again before it is ready, or shortly after.
         while random.below(4) == 0 {
@@ -179,10 +186,11 @@ async fn kill_again_and_again(
         }
         let ready = server.ready(settings.deadline).await;
         ready.with_context(|| format!("starting after kill {kill}"))?;
-        let stored = group::stored(&server.addresses().kafka).await.context("stored offsets")?;
-        for violation in checker::commits_stay(&committed, &stored) {
-            seen.violation(violation.rule, violation.detail);
-        }
+        let kafka = &server.addresses().kafka;
+        let stored = group::stored(kafka).await.context("stored offsets")?;
+        seen.violate(checker::commits_stay(&committed, &stored));
+        let listed = topics::listed(kafka).await.context("listing topics")?;
+        seen.violate(checker::topics_stay(&made.fates_since(&fates), &listed));
         seen.life.fetch_add(1, Ordering::Relaxed);
         if let Some(violation) = seen.violations().first() {
             anyhow::bail!("after kill {kill}: {violation}");

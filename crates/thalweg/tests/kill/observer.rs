@@ -54,6 +54,10 @@ impl Seen {
         self.violations.lock().push(Violation { rule, detail });
     }
 
+    pub(crate) fn violate(&self, violations: Vec<Violation>) {
+        self.violations.lock().extend(violations);
+    }
+
     pub(crate) fn records(&self) -> Records {
         self.records.lock().clone()
     }
