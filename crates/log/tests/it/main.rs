@@ -1,5 +1,9 @@
 //! Tests of the embedded log from outside.
 
+#![allow(clippy::unwrap_used, reason = "tests say so by panicking")]
+
 mod basic;
+mod damage;
 mod model;
 mod support;
+mod topics;
