@@ -6,5 +6,20 @@
 //! What is not here: no epoch, no SQL, no socket. Sources and sinks are what
 //! `thalweg_stream` says they are; times and files come through `thalweg_core::env`.
 
+mod batch;
+mod blackhole;
+mod datagen;
+mod file;
 pub mod format;
+mod kafka;
 mod options;
+mod print;
+mod registry;
+mod side_topic;
+
+pub use print::LineWriter;
+pub use registry::{CommittedOffsets, ConnectorRegistry, PositionPublisher};
+pub use side_topic::{
+    OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER, bad_sink, bad_table, late_sink, late_table,
+    log_sink,
+};

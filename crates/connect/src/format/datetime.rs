@@ -63,7 +63,9 @@ fn civil_from_days(days: i64) -> (i64, u32, u32) {
 fn days_in_month(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         _ => 31,
     }
@@ -297,7 +299,7 @@ pub fn push_time(out: &mut Text, nanos: i64, fraction: Fraction) {
         Fraction::Thousands => (3, 1000),
     };
     let mut width = 9;
-    while rest % by == 0 {
+    while rest.is_multiple_of(by) {
         rest /= by;
         width -= step;
     }

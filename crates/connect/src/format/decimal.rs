@@ -7,7 +7,7 @@ const MAX_DIGITS: i64 = 38;
 
 /// Why a text is not a decimal of the wanted type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DecimalFault {
+pub(crate) enum DecimalFault {
     /// Not a number.
     Syntax,
     /// More digits before the point than the type has.
@@ -16,7 +16,7 @@ pub enum DecimalFault {
 
 /// The unscaled value of `text` as `DECIMAL(precision, scale)`. Digits beyond the scale are
 /// rounded half up (away from zero), as Flink does.
-pub fn parse_decimal(text: &[u8], precision: u8, scale: i8) -> Result<i128, DecimalFault> {
+pub(crate) fn parse_decimal(text: &[u8], precision: u8, scale: i8) -> Result<i128, DecimalFault> {
     let (negative, rest) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -97,7 +97,7 @@ fn scaled_digits(mantissa: &[u8], point: Option<usize>, shift: i64) -> Result<u1
 }
 
 /// Writes all digits, without an exponent.
-pub fn push_plain(out: &mut Text, value: i128, scale: i8) {
+pub(crate) fn push_plain(out: &mut Text, value: i128, scale: i8) {
     if value < 0 {
         out.push(b'-');
     }
@@ -126,7 +126,7 @@ pub fn push_plain(out: &mut Text, value: i128, scale: i8) {
 }
 
 /// Writes as Java's `BigDecimal.toString`: with an exponent where it is below -6.
-pub fn push_java(out: &mut Text, value: i128, scale: i8) {
+pub(crate) fn push_java(out: &mut Text, value: i128, scale: i8) {
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(value.unsigned_abs()).as_bytes();
     let exponent = digits.len() as i64 - 1 - i64::from(scale);

@@ -5,12 +5,12 @@ use std::io::Write;
 use super::Text;
 
 /// Writes as Java's `Double.toString` (JDK 19 and later: the shortest digits that round-trip).
-pub fn push_f64(out: &mut Text, value: f64) {
+pub(crate) fn push_f64(out: &mut Text, value: f64) {
     push(out, value.is_finite(), value.is_nan(), value < 0.0, |buffer| write!(buffer, "{value:e}"));
 }
 
 /// Writes as Java's `Float.toString`.
-pub fn push_f32(out: &mut Text, value: f32) {
+pub(crate) fn push_f32(out: &mut Text, value: f32) {
     push(out, value.is_finite(), value.is_nan(), value < 0.0, |buffer| write!(buffer, "{value:e}"));
 }
 

@@ -83,6 +83,9 @@ pub trait RowDecoder: Send {
         Err("the record has no value (a tombstone)".into())
     }
 
+    /// Takes back the row that was decoded last, which was good.
+    fn take_back(&mut self);
+
     /// Whether a line of a file is no record at all.
     fn is_blank(&self, line: &[u8]) -> bool {
         line.trim_ascii().is_empty()

@@ -16,9 +16,9 @@ use crate::options::{Known, Options};
 
 /// Options of the format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RawOptions {
+pub(crate) struct RawOptions {
     /// Numbers have their least significant byte first.
-    pub little_endian: bool,
+    pub(crate) little_endian: bool,
 }
 
 /// The options, without the prefix `raw.`.
@@ -131,6 +131,10 @@ impl RowDecoder for RawDecoder {
         let required = self.rows.root.any_required;
         self.rows.end_row(!required);
         if required { Err("null, but the column is NOT NULL".into()) } else { Ok(()) }
+    }
+
+    fn take_back(&mut self) {
+        self.rows.take_back();
     }
 
     fn rows(&self) -> usize {

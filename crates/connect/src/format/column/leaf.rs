@@ -289,6 +289,11 @@ impl DateColumn {
         self.0.values.len()
     }
 
+    /// Appends a number of days since 1970-01-01.
+    pub(crate) fn append(&mut self, days: i32) {
+        self.0.append(days);
+    }
+
     pub(crate) fn append_parsed(&mut self, text: &[u8]) -> Result<(), ValueFault> {
         self.0.append(parse_date(text).ok_or(ValueFault::Syntax)?);
         Ok(())

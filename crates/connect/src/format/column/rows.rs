@@ -42,6 +42,13 @@ impl Rows {
         self.dead.push(row as u32);
     }
 
+    /// Drops the last row after all.
+    pub(crate) fn take_back(&mut self) {
+        if let Some(row) = self.root.len().checked_sub(1) {
+            self.dead.push(row as u32);
+        }
+    }
+
     /// Rows that stay.
     pub(crate) fn len(&self) -> usize {
         self.root.len() - self.dead.len()

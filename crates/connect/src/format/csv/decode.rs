@@ -101,6 +101,10 @@ impl RowDecoder for CsvDecoder {
         line.trim_ascii().is_empty() || (self.options.allow_comments && line.starts_with(b"#"))
     }
 
+    fn take_back(&mut self) {
+        self.rows.take_back();
+    }
+
     fn rows(&self) -> usize {
         self.rows.len()
     }

@@ -18,21 +18,21 @@ use crate::options::{Known, Options};
 
 /// Options of the format.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CsvOptions {
+pub(crate) struct CsvOptions {
     /// Between fields.
-    pub delimiter: u8,
+    pub(crate) delimiter: u8,
     /// Around fields that need it; `None` switches quoting off.
-    pub quote: Option<u8>,
+    pub(crate) quote: Option<u8>,
     /// Before a character that is to be taken as it is.
-    pub escape: Option<u8>,
+    pub(crate) escape: Option<u8>,
     /// Between the items of an array and the fields of a nested row.
-    pub array_delimiter: String,
+    pub(crate) array_delimiter: String,
     /// What stands for null.
-    pub null_literal: Option<String>,
+    pub(crate) null_literal: Option<String>,
     /// Lines that start with `#` are no records.
-    pub allow_comments: bool,
+    pub(crate) allow_comments: bool,
     /// A field that does not fit its column is null.
-    pub ignore_parse_errors: bool,
+    pub(crate) ignore_parse_errors: bool,
 }
 
 /// The options, without the prefix `csv.`.

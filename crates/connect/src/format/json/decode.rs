@@ -127,6 +127,10 @@ impl RowDecoder for JsonDecoder {
         done
     }
 
+    fn take_back(&mut self) {
+        self.rows.take_back();
+    }
+
     fn rows(&self) -> usize {
         self.rows.len()
     }

@@ -1,0 +1,127 @@
+//! Record batches on their way from the log to the readers of a partition.
+//!
+//! The epoch driver looks at batch headers to cut a range, and soon after a subtask decodes
+//! the same batches. What the first fetched waits here for the second, within a budget, so
+//! that it is read from the log once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use thalweg_core::ids::Offset;
+use thalweg_core::partition_log::{Isolation, LogError, PartitionLog};
+use thalweg_core::record_batch::{BatchError, BatchHeader};
+use thalweg_stream::StreamError;
+use thalweg_stream::error::Result;
+
+/// Bytes that are fetched at once.
+const FETCH_BYTES: usize = 1 << 20;
+/// Bytes that wait, over all partitions of a source.
+pub(super) const WAITING_BYTES: usize = 32 << 20;
+
+/// Whole record batches.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// The offset that was asked for; the first batch may start before it.
+    pub(super) from: Offset,
+    /// Offset after the last record.
+    pub(super) next: Offset,
+    /// The batches.
+    pub(super) bytes: Bytes,
+}
+
+/// The bytes of a source's pieces that wait.
+pub(super) type Waiting = Arc<AtomicUsize>;
+
+/// A partition, and pieces of it that wait for their reader.
+pub(super) struct Feed {
+    pub(super) log: Arc<dyn PartitionLog>,
+    pieces: Mutex<VecDeque<Piece>>,
+    waiting: Waiting,
+}
+
+impl Feed {
+    pub(super) fn new(log: Arc<dyn PartitionLog>, waiting: Waiting) -> Self {
+        Self { log, pieces: Mutex::new(VecDeque::new()), waiting }
+    }
+
+    /// Batches from the one that holds `at` on, for looking at their headers. They are kept
+    /// for the reader that comes after.
+    pub(super) fn look(&self, at: Offset) -> Result<Option<Piece>> {
+        if let Some(piece) = self.find(at) {
+            return Ok(Some(piece));
+        }
+        let piece = self.fetch(at)?;
+        if let Some(piece) = &piece {
+            let size = piece.bytes.len();
+            if self.waiting.fetch_add(size, Ordering::Relaxed) + size <= WAITING_BYTES {
+                self.pieces.lock().push_back(piece.clone());
+            } else {
+                self.waiting.fetch_sub(size, Ordering::Relaxed);
+            }
+        }
+        Ok(piece)
+    }
+
+    /// Batches from the one that holds `at` on, for decoding. What lies before goes.
+    pub(super) fn take(&self, at: Offset) -> Result<Option<Piece>> {
+        self.drop_before(at);
+        match self.find(at) {
+            Some(piece) => Ok(Some(piece)),
+            None => self.fetch(at),
+        }
+    }
+
+    fn find(&self, at: Offset) -> Option<Piece> {
+        let pieces = self.pieces.lock();
+        pieces.iter().find(|piece| (piece.from..piece.next).contains(&at)).cloned()
+    }
+
+    /// Lets go of pieces that end before `at`.
+    fn drop_before(&self, at: Offset) {
+        let mut pieces = self.pieces.lock();
+        pieces.retain(|piece| {
+            let keep = piece.next > at;
+            if !keep {
+                self.waiting.fetch_sub(piece.bytes.len(), Ordering::Relaxed);
+            }
+            keep
+        });
+    }
+
+    fn fetch(&self, at: Offset) -> Result<Option<Piece>> {
+        let read = self.log.read(at, FETCH_BYTES, Isolation::ReadCommitted);
+        let bytes = read.map_err(|error| match error {
+            LogError::OffsetOutOfRange { .. } => StreamError::Incompatible(format!(
+                "{error}: the records that are to be read are no longer (or not yet) there"
+            )),
+            error => error.into(),
+        })?;
+        let mut next = at;
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let header = self.header(rest, next)?;
+            next = header.next_offset();
+            rest = rest.get(header.size..).unwrap_or_default();
+        }
+        Ok((next > at).then_some(Piece { from: at, next, bytes }))
+    }
+
+    fn header(&self, bytes: &[u8], at: Offset) -> Result<BatchHeader> {
+        BatchHeader::parse(bytes).map_err(|error| self.corrupt(at, &error))
+    }
+
+    /// What is said where the log's bytes are not what they should be.
+    pub(super) fn corrupt(&self, offset: Offset, error: &BatchError) -> StreamError {
+        LogError::Corrupt { partition: self.log.name().clone(), offset, detail: error.to_string() }
+            .into()
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.drop_before(Offset::MAX);
+    }
+}

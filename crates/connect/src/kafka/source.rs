@@ -1,0 +1,192 @@
+//! The source of a `kafka` table: one split a partition, offsets as positions.
+//!
+//! A record without a value (a tombstone) is a bad record for formats that need one: Flink
+//! passes it over without a word, we keep it where it can be seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use parking_lot::Mutex;
+use thalweg_core::ids::{Offset, TopicPartition};
+use thalweg_core::partition_log::{LogStore, PartitionLog, TopicMeta, Waker, Watch};
+use thalweg_core::record_batch::DecompressionLimits;
+use thalweg_stream::StreamError;
+use thalweg_stream::error::Result;
+use thalweg_stream::source::{Position, Source, SplitInfo, SplitReader};
+
+use super::columns::Layout;
+use super::fetch::{Feed, Waiting};
+use super::options::{KafkaOptions, OffsetSpec, Reset};
+use super::reader::{PartitionReader, offset, position};
+use super::topic::open_or_create;
+use crate::registry::{CommittedOffsets, PositionPublisher};
+
+/// Records of a topic as rows.
+pub(crate) struct KafkaSource {
+    pub(crate) log: Arc<dyn LogStore>,
+    pub(crate) options: KafkaOptions,
+    pub(crate) layout: Layout,
+    pub(crate) columns: Vec<usize>,
+    pub(crate) schema: SchemaRef,
+    /// Partitions of a topic that has to be created.
+    pub(crate) default_partitions: i32,
+    pub(crate) positions: Option<PositionPublisher>,
+    pub(crate) committed: Option<CommittedOffsets>,
+    pub(crate) state: Mutex<State>,
+}
+
+/// What the source remembers between calls.
+#[derive(Default)]
+pub(crate) struct State {
+    /// The splits as they were listed first; partitions that came later start at their
+    /// beginning, and start-up options do not move under a running job.
+    splits: BTreeMap<i32, SplitInfo>,
+    listed: bool,
+    feeds: BTreeMap<i32, Arc<Feed>>,
+    waiting: Waiting,
+}
+
+impl KafkaSource {
+    fn topic(&self) -> Result<TopicMeta> {
+        open_or_create(&*self.log, &self.options.topic, self.default_partitions, &[])
+    }
+
+    fn partition(&self, partition: i32) -> Result<Arc<dyn PartitionLog>> {
+        Ok(self.log.partition(&self.options.topic, partition)?)
+    }
+
+    /// Where an option points to in a partition.
+    fn resolve(&self, spec: &OffsetSpec, log: &dyn PartitionLog) -> Result<Option<Offset>> {
+        let offsets = log.offsets();
+        Ok(match spec {
+            OffsetSpec::Earliest => Some(offsets.start),
+            OffsetSpec::Latest => Some(offsets.last_stable),
+            OffsetSpec::Timestamp(at) => {
+                Some(log.offset_for_time(*at)?.map_or(offsets.last_stable, |(offset, _)| offset))
+            }
+            OffsetSpec::Specific(by_partition) => by_partition.get(&log.name().partition).copied(),
+            OffsetSpec::Group { reset } => {
+                let group = self.options.group.as_deref().unwrap_or_default();
+                let committed = self.committed.as_ref().and_then(|find| find(group, log.name()));
+                match (committed, reset) {
+                    (Some(offset), _) => Some(offset),
+                    (None, Reset::Earliest) => Some(offsets.start),
+                    (None, Reset::Latest) => Some(offsets.last_stable),
+                    (None, Reset::Fail) => {
+                        return Err(StreamError::Invalid(format!(
+                            "group '{group}' has no committed offset for {}; set \
+                             'properties.auto.offset.reset' = 'earliest' or 'latest', or \
+                             another 'scan.startup.mode'",
+                            log.name()
+                        )));
+                    }
+                }
+            }
+        })
+    }
+
+    fn split(&self, meta: &TopicMeta, partition: i32, late: bool) -> Result<SplitInfo> {
+        let log = self.partition(partition)?;
+        let earliest = log.offsets().start;
+        let start = if late { None } else { self.resolve(&self.options.start, &*log)? };
+        let start = start.unwrap_or(earliest);
+        let end = match &self.options.end {
+            // Partitions without a given end are not read.
+            Some(spec) => Some(self.resolve(spec, &*log)?.unwrap_or(start).max(start)),
+            None => None,
+        };
+        Ok(SplitInfo {
+            id: partition.to_string(),
+            fingerprint: meta.id.to_string(),
+            start: position(start),
+            end: end.map(position),
+        })
+    }
+
+    fn feed(&self, partition: i32) -> Result<Arc<Feed>> {
+        let mut state = self.state.lock();
+        if let Some(feed) = state.feeds.get(&partition) {
+            return Ok(feed.clone());
+        }
+        let feed = Arc::new(Feed::new(self.partition(partition)?, state.waiting.clone()));
+        state.feeds.insert(partition, feed.clone());
+        Ok(feed)
+    }
+}
+
+fn parse_split(id: &str) -> Result<i32> {
+    id.parse()
+        .map_err(|_| StreamError::Incompatible(format!("'{id}' is not the number of a partition")))
+}
+
+impl Source for KafkaSource {
+    fn splits(&self) -> Result<Vec<SplitInfo>> {
+        let meta = self.topic()?;
+        let mut state = self.state.lock();
+        let late = state.listed;
+        for partition in 0..meta.partitions {
+            // A bounded source reads what was there at its start.
+            if state.splits.contains_key(&partition) || (late && self.options.end.is_some()) {
+                continue;
+            }
+            let split = self.split(&meta, partition, late)?;
+            state.splits.insert(partition, split);
+        }
+        state.listed = true;
+        let mut splits: Vec<_> = state.splits.values().cloned().collect();
+        splits.sort_by(|left, right| left.id.cmp(&right.id));
+        Ok(splits)
+    }
+
+    fn open(&self, split: &SplitInfo) -> Result<Box<dyn SplitReader>> {
+        let feed = self.feed(parse_split(&split.id)?)?;
+        if feed.log.topic_id().to_string() != split.fingerprint {
+            return Err(StreamError::Incompatible(format!(
+                "topic '{}' was deleted and created again since the job read it",
+                self.options.topic
+            )));
+        }
+        Ok(Box::new(PartitionReader {
+            feed,
+            split_id: split.id.clone(),
+            end: split.end.map(offset),
+            schema: self.schema.clone(),
+            decoder: self.layout.decoder(&self.columns)?,
+            scratch: Vec::new(),
+            limits: DecompressionLimits::default(),
+        }))
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.options.end.is_some()
+    }
+
+    fn watch(&self, waker: Waker) -> Option<Watch> {
+        let meta = self.topic().ok()?;
+        let mut watches = Vec::new();
+        for partition in 0..meta.partitions {
+            watches.push(self.partition(partition).ok()?.watch(waker.clone()));
+        }
+        Some(Watch::new(move || drop(watches)))
+    }
+
+    fn pin(&self, split: &SplitInfo, holder: &str, from: Option<Position>) {
+        if let Ok(log) = parse_split(&split.id).and_then(|partition| self.partition(partition)) {
+            log.pin(holder, from.map(offset));
+        }
+    }
+
+    fn publish_positions(&self, group: &str, positions: &[(String, Position)]) {
+        let Some(publish) = &self.positions else { return };
+        let group = self.options.group.as_deref().unwrap_or(group);
+        let positions: Vec<_> = positions
+            .iter()
+            .filter_map(|(split, position)| {
+                let partition = parse_split(split).ok()?;
+                Some((TopicPartition::new(&*self.options.topic, partition), offset(*position)))
+            })
+            .collect();
+        publish(group, &positions);
+    }
+}

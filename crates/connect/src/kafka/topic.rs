@@ -1,0 +1,33 @@
+//! Topics that a table needs and that may not be there yet.
+
+use thalweg_core::partition_log::{LogError, LogStore, TopicMeta};
+use thalweg_stream::error::Result;
+
+/// The topic; created where it is missing.
+pub(crate) fn open_or_create(
+    log: &dyn LogStore,
+    name: &str,
+    partitions: i32,
+    config: &[(String, String)],
+) -> Result<TopicMeta> {
+    if let Some(meta) = log.topic(name) {
+        return Ok(meta);
+    }
+    match log.create_topic(name, partitions, config) {
+        Ok(meta) => Ok(meta),
+        // Somebody else was faster.
+        Err(error @ LogError::TopicExists { .. }) => log.topic(name).ok_or_else(|| error.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The topic's limit for the size of a record batch.
+pub(crate) fn max_message_bytes(meta: &TopicMeta) -> usize {
+    /// Kafka's default.
+    const DEFAULT: usize = 1_048_588;
+    meta.config
+        .iter()
+        .find(|(name, _)| name == "max.message.bytes")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(DEFAULT)
+}

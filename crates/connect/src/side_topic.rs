@@ -1,0 +1,239 @@
+//! Topics beside a job's own output: rows that came too late, records that are no rows.
+//!
+//! `<job>$late` holds late rows as JSON objects. `<table>$bad` is a dead-letter topic:
+//! each record has the value (and key) of the bad one as it came, and headers that say where
+//! it stood and why it was refused. So a Kafka tool can replay it as it is, and
+//! [`bad_table`] reads it as the table that users see: `raw`, `partition`, `offset`,
+//! `reason`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use thalweg_core::partition_log::LogStore;
+use thalweg_stream::error::Result;
+use thalweg_stream::sink::{OutputChunk, Sink, SinkPublisher, SinkRef, SinkWriter};
+use thalweg_stream::table::{METADATA_KEY, TableSpec};
+use thalweg_stream::{ChangeBatch, StreamError};
+
+use crate::format::cells::{Cells, Values};
+use crate::format::json::JsonOptions;
+use crate::format::{RowEncoder, Text, json_encoder};
+use crate::kafka::chunk::{AT_PUBLICATION, ChunkBuilder};
+use crate::kafka::publisher::LogPublisher;
+use crate::kafka::sink::take_chunks;
+use crate::kafka::topic::open_or_create;
+use thalweg_core::record_batch::Compression;
+
+/// Header with the split (a partition's number, a file's path) of a bad record.
+pub const PARTITION_HEADER: &str = "thalweg.partition";
+/// Header with the position of a bad record in its split, in decimal digits.
+pub const OFFSET_HEADER: &str = "thalweg.offset";
+/// Header with the reason why a record was refused.
+pub const REASON_HEADER: &str = "thalweg.reason";
+
+/// How much of a bad record is kept: a topic takes no larger ones by default.
+const KEPT_BYTES: usize = 1_000_000;
+
+/// A sink that writes rows of `schema` as JSON objects to a topic, which is created with one
+/// partition where it is missing.
+///
+/// # Errors
+/// Whatever keeps the topic from being created, or a type that JSON has no form for.
+pub fn log_sink(log: Arc<dyn LogStore>, topic: &str, schema: SchemaRef) -> Result<SinkRef> {
+    // Types are looked at now, not at the first late row.
+    json_encoder(&JsonOptions::default()).begin(&RecordBatch::new_empty(schema))?;
+    side_sink(log, topic, Contents::Rows)
+}
+
+/// The sink of late rows: their columns and the watermark that they met, as JSON.
+///
+/// # Errors
+/// As [`log_sink`].
+pub fn late_sink(log: Arc<dyn LogStore>, topic: &str, schema: SchemaRef) -> Result<SinkRef> {
+    log_sink(log, topic, schema)
+}
+
+/// The sink of bad records: rows with the columns `raw`, `partition`, `offset`, `reason`
+/// and, where there is one, `key`.
+///
+/// # Errors
+/// Whatever keeps the topic from being created.
+pub fn bad_sink(log: Arc<dyn LogStore>, topic: &str) -> Result<SinkRef> {
+    side_sink(log, topic, Contents::Bad)
+}
+
+/// The table that reads what [`bad_sink`] wrote.
+pub fn bad_table(name: &str, topic: &str) -> TableSpec {
+    let metadata = |name: &str, kind: DataType, metadata: String| {
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
+        Field::new(name, kind, true).with_metadata(metadata)
+    };
+    let schema = Schema::new(vec![
+        Field::new("raw", DataType::Binary, true),
+        metadata("partition", DataType::Utf8, format!("header:{PARTITION_HEADER}")),
+        metadata("offset", DataType::Int64, format!("header:{OFFSET_HEADER}")),
+        metadata("reason", DataType::Utf8, format!("header:{REASON_HEADER}")),
+        metadata("key", DataType::Binary, "key".to_owned()),
+    ]);
+    table(name, topic, "raw", Arc::new(schema))
+}
+
+/// The table that reads what [`late_sink`] wrote.
+pub fn late_table(name: &str, topic: &str, schema: SchemaRef) -> TableSpec {
+    table(name, topic, "json", schema)
+}
+
+fn table(name: &str, topic: &str, format: &str, schema: SchemaRef) -> TableSpec {
+    let options = [("connector", "kafka"), ("topic", topic), ("format", format)];
+    let options: BTreeMap<_, _> =
+        options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    TableSpec { name: name.to_owned(), schema, primary_key: Vec::new(), options }
+}
+
+fn side_sink(log: Arc<dyn LogStore>, topic: &str, contents: Contents) -> Result<SinkRef> {
+    // The topic stamps the records: there is no clock on this way.
+    let config = [("message.timestamp.type".to_owned(), "LogAppendTime".to_owned())];
+    let partitions = open_or_create(&*log, topic, 1, &config)?.partitions;
+    Ok(Arc::new(SideSink { log, topic: topic.to_owned(), partitions, contents }))
+}
+
+#[derive(Clone, Copy)]
+enum Contents {
+    /// Rows, as JSON.
+    Rows,
+    /// Bad records.
+    Bad,
+}
+
+struct SideSink {
+    log: Arc<dyn LogStore>,
+    topic: String,
+    partitions: i32,
+    contents: Contents,
+}
+
+impl Sink for SideSink {
+    fn partitions(&self) -> i32 {
+        self.partitions
+    }
+
+    fn accepts_updates(&self) -> bool {
+        false
+    }
+
+    fn writer(&self, subtask: usize, _parallelism: usize) -> Result<Box<dyn SinkWriter>> {
+        let chunks: Vec<_> = (0..self.partitions).map(|_| ChunkBuilder::default()).collect();
+        let target = subtask % chunks.len().max(1);
+        Ok(match self.contents {
+            Contents::Rows => Box::new(RowsWriter {
+                encoder: json_encoder(&JsonOptions::default()),
+                value: Text::new(),
+                chunks,
+                target,
+            }),
+            Contents::Bad => Box::new(BadWriter { chunks, target }),
+        })
+    }
+
+    fn publisher(&self) -> Result<Box<dyn SinkPublisher>> {
+        Ok(Box::new(LogPublisher::new(self.log.clone(), &self.topic, Compression::None, None)))
+    }
+}
+
+struct RowsWriter {
+    encoder: Box<dyn RowEncoder>,
+    value: Text,
+    chunks: Vec<ChunkBuilder>,
+    target: usize,
+}
+
+impl SinkWriter for RowsWriter {
+    fn write(&mut self, batch: &ChangeBatch) -> Result<()> {
+        self.encoder.begin(&batch.rows)?;
+        for row in 0..batch.num_rows() {
+            self.value.clear();
+            self.encoder.encode(row, &mut self.value)?;
+            // A row too large for a record: what there is of it is better than a stopped job.
+            let kept = self.value.len().min(KEPT_BYTES);
+            self.chunks[self.target].push(AT_PUBLICATION, None, Some(&self.value[..kept]), &[]);
+        }
+        Ok(())
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.chunks.iter().map(ChunkBuilder::len).sum()
+    }
+
+    fn finish_epoch(&mut self) -> Result<Vec<OutputChunk>> {
+        Ok(take_chunks(&mut self.chunks))
+    }
+}
+
+struct BadWriter {
+    chunks: Vec<ChunkBuilder>,
+    target: usize,
+}
+
+impl BadWriter {
+    fn column(batch: &ChangeBatch, name: &str) -> Result<Cells> {
+        let column = batch.rows.column_by_name(name).ok_or_else(|| {
+            StreamError::Internal(format!("bad records come without a column '{name}'"))
+        })?;
+        Cells::new(column)
+    }
+}
+
+impl SinkWriter for BadWriter {
+    fn write(&mut self, batch: &ChangeBatch) -> Result<()> {
+        let raw = Self::column(batch, "raw")?;
+        let partition = Self::column(batch, "partition")?;
+        let offset = Self::column(batch, "offset")?;
+        let reason = Self::column(batch, "reason")?;
+        let key = match batch.rows.column_by_name("key") {
+            Some(_) => Some(Self::column(batch, "key")?),
+            None => None,
+        };
+        for row in 0..batch.num_rows() {
+            let position = match &offset.values {
+                Values::Int64(values) => values[row].to_string(),
+                _ => String::new(),
+            };
+            let headers = [
+                (PARTITION_HEADER, bytes_of(&partition, row)),
+                (OFFSET_HEADER, Some(position.as_bytes())),
+                (REASON_HEADER, bytes_of(&reason, row)),
+            ];
+            let kept = |bytes: Option<&'_ [u8]>, most: usize| {
+                bytes.map(|bytes| bytes[..bytes.len().min(most)].to_vec())
+            };
+            let key = kept(key.as_ref().and_then(|key| bytes_of(key, row)), KEPT_BYTES / 4);
+            let value = kept(bytes_of(&raw, row), KEPT_BYTES / 2);
+            let chunk = &mut self.chunks[self.target];
+            chunk.push(AT_PUBLICATION, key.as_deref(), value.as_deref(), &headers);
+        }
+        Ok(())
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.chunks.iter().map(ChunkBuilder::len).sum()
+    }
+
+    fn finish_epoch(&mut self) -> Result<Vec<OutputChunk>> {
+        Ok(take_chunks(&mut self.chunks))
+    }
+}
+
+fn bytes_of(cells: &Cells, row: usize) -> Option<&[u8]> {
+    if cells.is_null(row) {
+        return None;
+    }
+    match &cells.values {
+        Values::String(values) => Some(values.value(row).as_bytes()),
+        Values::StringView(values) => Some(values.value(row).as_bytes()),
+        Values::Binary(values) => Some(values.value(row)),
+        Values::BinaryView(values) => Some(values.value(row)),
+        _ => None,
+    }
+}
