@@ -99,17 +99,12 @@ impl InternalTopic {
     }
 
     fn unframe<'a>(&self, offset: Offset, value: &'a [u8]) -> Result<&'a [u8], BrokerError> {
-        let damaged = |detail: &str| self.damaged(offset, &detail);
-        let (crc, framed) = value.split_first_chunk().ok_or_else(|| damaged("a short record"))?;
-        let (version, payload) = framed.split_first().ok_or_else(|| damaged("a short record"))?;
-        if crc32c::crc32c(framed) != u32::from_be_bytes(*crc) {
-            return Err(damaged("a record's checksum does not match"));
-        }
-        if *version > self.format_version {
+        let (version, payload) = unframe(value).map_err(|detail| self.damaged(offset, &detail))?;
+        if version > self.format_version {
             return Err(BrokerError::NewerFormat {
                 topic: self.log.name().topic.clone(),
                 offset,
-                found: *version,
+                found: version,
                 known: self.format_version,
             });
         }
@@ -153,12 +148,7 @@ impl InternalTopic {
                 let full = std::mem::replace(&mut batch, BatchBuilder::new(Compression::None));
                 done.extend_from_slice(&full.build()?);
             }
-            let mut value = Vec::with_capacity(FRAME_BYTES + payload.len());
-            value.extend_from_slice(&[0; 4]);
-            value.push(self.format_version);
-            value.extend_from_slice(&payload);
-            let crc = crc32c::crc32c(&value[4..]);
-            value[..4].copy_from_slice(&crc.to_be_bytes());
+            let value = frame(self.format_version, &payload);
             batch.push(&NewRecord { timestamp, value: Some(&value), ..NewRecord::default() })?;
         }
         let last = batch.build()?;
@@ -186,5 +176,43 @@ impl InternalTopic {
     /// Lets go of everything before this offset.
     pub(crate) fn keep_from(&self, offset: Offset) {
         self.log.pin("broker", Some(offset));
+    }
+}
+
+/// The value of a record.
+fn frame(version: u8, payload: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(FRAME_BYTES + payload.len());
+    value.extend_from_slice(&[0; 4]);
+    value.push(version);
+    value.extend_from_slice(payload);
+    let crc = crc32c::crc32c(&value[4..]);
+    value[..4].copy_from_slice(&crc.to_be_bytes());
+    value
+}
+
+/// Version and payload of a record's value.
+fn unframe(value: &[u8]) -> Result<(u8, &[u8]), &'static str> {
+    let (crc, framed) = value.split_first_chunk().ok_or("a short record")?;
+    let (version, payload) = framed.split_first().ok_or("a short record")?;
+    if crc32c::crc32c(framed) != u32::from_be_bytes(*crc) {
+        return Err("a record's checksum does not match");
+    }
+    Ok((*version, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_show_damage() {
+        let good = frame(1, b"payload");
+        assert_eq!(unframe(&good), Ok((1, &b"payload"[..])));
+        for at in 0..good.len() {
+            let mut damaged = good.clone();
+            damaged[at] ^= 1;
+            assert!(unframe(&damaged).is_err(), "byte {at}");
+        }
+        assert!((0..good.len()).all(|length| unframe(&good[..length]).is_err()));
     }
 }

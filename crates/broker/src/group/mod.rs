@@ -21,6 +21,8 @@ mod offsets;
 mod rebalance;
 mod replay;
 mod service;
+#[cfg(test)]
+mod simulation;
 mod state;
 mod subscription;
 mod sync;

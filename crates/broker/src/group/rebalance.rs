@@ -83,8 +83,8 @@ impl Group {
     pub(super) fn complete_if_ready(&mut self, name: &str, now: Now, out: &mut Vec<Output>) {
         let Phase::Preparing { hold_until, deadline } = self.phase else { return };
         let at = now.monotonic_ms;
-        let ready = self.has_all_joined() && (at >= hold_until || self.members.is_empty());
-        if ready || at >= deadline {
+        let ready = self.has_all_joined() && at >= hold_until;
+        if ready || at >= deadline || self.members.is_empty() {
             self.complete(name, now, out);
         }
     }

@@ -28,7 +28,8 @@ pub(crate) enum GuardError {
 
 /// Checks that decoding `body` as `version` of a request of this shape reads within
 /// the bytes and creates at most `element_budget` elements. Bytes after the last field
-/// are let pass, as in Kafka: librdkafka sends some when it asks for all topics.
+/// are let pass, as in Kafka: librdkafka sends some when it asks for all topics. Gives
+/// their number.
 ///
 /// # Errors
 /// What is wrong with the bytes.
@@ -37,7 +38,7 @@ pub(crate) fn check(
     version: i16,
     body: &[u8],
     element_budget: usize,
-) -> Result<(), GuardError> {
+) -> Result<usize, GuardError> {
     let mut walk = Walk {
         rest: body,
         version,
@@ -45,7 +46,8 @@ pub(crate) fn check(
         elements: element_budget,
         tags: UNKNOWN_TAGS_MAX,
     };
-    walk.structure(schema.fields, schema.tagged)
+    walk.structure(schema.fields, schema.tagged)?;
+    Ok(walk.rest.len())
 }
 
 struct Walk<'a> {
