@@ -204,6 +204,9 @@ fn a_damaged_head_is_damage() {
     world.assert_readable(&log, 0..80);
 }
 
+/// A way to damage an index.
+type Way<'a> = &'a dyn Fn(&World, &Path);
+
 #[test]
 fn indexes_are_never_trusted() {
     let garbage = |world: &World, path: &Path| world.write(path, 70, &[0x5a; 40]);
@@ -219,7 +222,7 @@ fn indexes_are_never_trusted() {
         let bytes = world.sim.disk.durable(&other).unwrap_or_default();
         world.write(path, 0, &bytes);
     };
-    let ways: [&dyn Fn(&World, &Path); 4] = [&garbage, &gone, &empty, &swapped];
+    let ways: [Way<'_>; 4] = [&garbage, &gone, &empty, &swapped];
     for (number, way) in ways.into_iter().enumerate() {
         let world = World::new();
         // Derived files are not synced: make them part of the durable image.

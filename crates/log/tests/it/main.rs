@@ -4,6 +4,8 @@
 
 mod basic;
 mod damage;
+mod fixtures;
 mod model;
 mod support;
+mod threads;
 mod topics;
