@@ -287,6 +287,29 @@ pub(crate) struct LateRow {
     pub(crate) watermark: Option<i64>,
 }
 
+/// Reads a topic of late rows.
+pub(crate) fn read_late_rows(job: &str, log: &Log) -> (Vec<LateRow>, Vec<Violation>) {
+    let mut findings = Findings::of("late rows are input rows that came late");
+    let mut rows = Vec::new();
+    for record in log.iter().flatten() {
+        let row = Row::parse(&record.value).and_then(|row| {
+            Some(LateRow {
+                sensor: row.text("sensor")?.to_owned(),
+                quarters: row.quarters("celsius")?,
+                at_ms: row.time("measured_at")?,
+                watermark: row.time("watermark"),
+            })
+        });
+        match row {
+            Some(row) => rows.push(row),
+            None => {
+                findings.add(format!("{job}: a row that cannot be read: {}", text(&record.value)))
+            }
+        }
+    }
+    (rows, findings.found)
+}
+
 /// Finds the input rows that were kept as late, and checks that each could be late: its
 /// window had fired at the watermark it met, and the rows before it allow that watermark.
 /// Late rows do not say where they stood; rows that agree in all columns are the same.
@@ -423,16 +446,21 @@ pub(crate) fn undecodable(input: &Log) -> BTreeMap<(usize, i64), Bytes> {
     bad
 }
 
-/// Bad records that were kept are the undecodable ones, each `times` times.
-pub(crate) fn bad_records(
-    input: &Log,
-    kept: &[((usize, i64), Bytes)],
-    times: usize,
-) -> Vec<Violation> {
+/// Bad records that were kept are the undecodable ones, each `times` times, with headers
+/// that say where it stood and why it is bad.
+pub(crate) fn bad_records(input: &Log, kept: &Log, times: usize) -> Vec<Violation> {
     let mut findings = Findings::of("bad records are the undecodable ones");
     let mut is: BTreeMap<(usize, i64), Vec<Bytes>> = BTreeMap::new();
-    for (place, raw) in kept {
-        is.entry(*place).or_default().push(raw.clone());
+    for record in kept.iter().flatten() {
+        let place = (|| {
+            record.header("thalweg.reason").filter(|reason| !reason.is_empty())?;
+            let partition = record.header("thalweg.partition")?.parse().ok()?;
+            Some((partition, record.header("thalweg.offset")?.parse().ok()?))
+        })();
+        match place {
+            Some(place) => is.entry(place).or_default().push(record.value.clone()),
+            None => findings.add(format!("{record:?} does not say where it stood and why")),
+        }
     }
     let should = undecodable(input).into_iter().map(|(place, raw)| (place, vec![raw; times]));
     findings.compare("record", &is, &should.collect());

@@ -10,10 +10,8 @@ fn reading(id: u64, sensor: &str, quarters: i64, at_ms: i64) -> Reading {
 }
 
 fn log(partitions: &[&[String]]) -> Log {
-    let stored = |(offset, value): (usize, &String)| Stored {
-        offset: offset as i64,
-        value: Bytes::from(value.clone()),
-    };
+    let stored =
+        |(offset, value): (usize, &String)| Stored::new(offset as i64, Bytes::from(value.clone()));
     partitions.iter().map(|records| records.iter().enumerate().map(stored).collect()).collect()
 }
 
@@ -89,7 +87,7 @@ fn an_acknowledgement_with_another_offset_is_found() {
 fn a_duplicate_is_found_unless_the_producer_may_write_it() {
     let mut sent = sent(&input());
     let mut input = input();
-    let again = Stored { offset: 5, value: input[0][4].value.clone() };
+    let again = Stored::new(5, input[0][4].value.clone());
     input[0].push(again);
     broken(&input_is_what_was_sent(&sent, &input), "record 7 of an idempotent producer is at");
     sent[6].idempotent = None;
@@ -277,12 +275,35 @@ fn windows_are_compared() {
 
 #[test]
 fn bad_records_are_compared() {
-    let bad = ((0, 2), Bytes::from_static(b"reading 5 is lost"));
-    kept(&bad_records(&input(), std::slice::from_ref(&bad), 1));
-    broken(&bad_records(&input(), &[], 1), "record (0, 2): missing");
-    broken(&bad_records(&input(), &[bad.clone(), bad], 1), "record (0, 2): is");
-    let good = ((1, 0), input()[1][0].value.clone());
-    broken(&bad_records(&input(), &[good], 1), "record (1, 0)");
+    let bad = |partition: &str, offset: &str, value: &Bytes| Stored {
+        headers: vec![
+            ("thalweg.partition".into(), partition.into()),
+            ("thalweg.offset".into(), offset.into()),
+            ("thalweg.reason".into(), "not JSON".into()),
+        ],
+        ..Stored::new(0, value.clone())
+    };
+    let input = input();
+    let one = bad("0", "2", &input[0][2].value);
+    let judge = |kept: &[Stored], times| bad_records(&input, &vec![kept.to_vec()], times);
+    kept(&judge(std::slice::from_ref(&one), 1));
+    kept(&judge(&[one.clone(), one.clone()], 2));
+    broken(&judge(&[], 1), "record (0, 2): missing");
+    broken(&judge(&[one.clone(), one.clone()], 1), "record (0, 2): is");
+    let good = bad("1", "0", &input[1][0].value);
+    broken(&judge(&[one.clone(), good], 1), "record (1, 0)");
+    let changed = bad("0", "2", &Bytes::from_static(b"reading 5 was lost"));
+    broken(&judge(&[changed], 1), "record (0, 2): is");
+    broken(&judge(&[Stored { headers: Vec::new(), ..one }], 1), "does not say where it stood");
+}
+
+#[test]
+fn late_rows_are_read() {
+    let row = r#"{"sensor": "s-0", "celsius": 77.5, "measured_at": "2026-01-31 12:00:00.100",
+        "watermark": "2026-01-31 12:00:02"}"#;
+    let (rows, violations) = read_late_rows("job", &log(&[&[row.to_owned(), "{}".to_owned()]]));
+    assert_eq!(rows, late());
+    broken(&violations, "a row that cannot be read: {}");
 }
 
 /// View `totals` after so many readings of the two partitions.

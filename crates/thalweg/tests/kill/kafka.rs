@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use krafka::Kafka;
 use krafka::admin::{
-    CreateTopicsOptions, DescribeTopicsOptions, ListOffsetsOptions, NewTopic, OffsetSpec,
+    CreateTopicsOptions, DescribeTopicsOptions, ListOffsetsOptions, ListTopicsOptions, NewTopic,
+    OffsetSpec,
 };
 use krafka::consumer::{AutoOffsetReset, Consumer, IsolationLevel, TopicPartition};
+use krafka::{ConsumerRecord, Kafka};
 
 use crate::model::{Log, Stored};
 
@@ -71,6 +72,21 @@ pub(crate) async fn ends(kafka: &Kafka, topic: &str) -> anyhow::Result<Vec<i64>>
     Ok(ends)
 }
 
+fn stored(record: ConsumerRecord) -> Stored {
+    let mut stored = Stored::new(record.offset, record.value.unwrap_or_default());
+    for (name, value) in record.headers {
+        let text = value.and_then(|value| String::from_utf8(value.to_vec()).ok());
+        stored.headers.extend(text.map(|text| (name, text)));
+    }
+    stored
+}
+
+/// Names of all topics.
+pub(crate) async fn topics(address: &str) -> anyhow::Result<Vec<String>> {
+    let kafka = connect(address, Duration::from_secs(10)).await?;
+    Ok(kafka.admin().list_topics(ListTopicsOptions::default()).await?)
+}
+
 /// Reads a topic from the beginning to its present end. No topic is an empty one.
 pub(crate) async fn read_all(
     address: &str,
@@ -92,8 +108,7 @@ pub(crate) async fn read_all(
             for record in consumer.poll(Duration::from_millis(500)).await? {
                 let partition = usize::try_from(record.partition)?;
                 next.insert(partition, record.offset + 1);
-                let value = record.value.unwrap_or_default();
-                log[partition].push(Stored { offset: record.offset, value });
+                log[partition].push(stored(record));
             }
         }
         anyhow::Ok(())

@@ -118,6 +118,20 @@ pub(crate) fn quarters(degrees: f64) -> Option<i64> {
 pub(crate) struct Stored {
     pub(crate) offset: i64,
     pub(crate) value: Bytes,
+    /// Headers whose value is text.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Stored {
+    /// A record without headers.
+    pub(crate) fn new(offset: i64, value: Bytes) -> Self {
+        Self { offset, value, headers: Vec::new() }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(header, _)| header == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
 }
 
 /// A topic read from beginning to end: the records of each partition in their order.

@@ -34,7 +34,7 @@ const TABLES: [&str; 4] = [
      ) WITH ('connector' = 'kafka', 'topic' = 'temperature_windows', 'format' = 'json')",
 ];
 
-const JOBS: [&str; 5] = [
+pub(crate) const JOBS: [&str; 5] = [
     "CREATE MATERIALIZED VIEW totals AS
      SELECT sensor, COUNT(*) AS readings, SUM(celsius) AS celsius,
             MIN(celsius) AS coldest, MAX(celsius) AS hottest

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::checker::{self, Violation};
 use crate::group::Group;
-use crate::model::{Log, readings};
+use crate::model::{Log, Placed, Totals, WindowKey, readings};
 use crate::observer::Seen;
 use crate::server::Addresses;
 use crate::settings::Settings;
@@ -29,9 +29,8 @@ pub(crate) struct Evidence<'a> {
 impl Evidence<'_> {
     /// Checks the log at once, and the results as soon as they are complete.
     pub(crate) async fn check(&self, topics: &[String]) -> anyhow::Result<()> {
-        let mut violations = self.seen.violations();
         let input = self.read(TOPIC).await?;
-        violations.extend(checker::input_is_what_was_sent(&self.shared.ledger.entries(), &input));
+        let mut violations = checker::input_is_what_was_sent(&self.shared.ledger.entries(), &input);
         violations.extend(checker::offsets_are_dense(TOPIC, &input));
         report(violations)?;
         if self.settings.sql {
@@ -43,6 +42,7 @@ impl Evidence<'_> {
             let log = self.read(topic).await?;
             violations.extend(checker::nothing_seen_has_changed(topic, &log, &seen));
         }
+        violations.extend(self.seen.violations());
         report(violations)
     }
 
@@ -79,12 +79,38 @@ impl Evidence<'_> {
             violations.extend(checker::offsets_are_dense(topic, &output));
             violations.extend(check(&rows, &output));
         }
+        let bad = self.read(&format!("{TOPIC}.bad")).await?;
+        violations.extend(checker::bad_records(input, &bad, sql::JOBS.len()));
         let client = sql::connect(&self.addresses.sql).await?;
         let totals = sql::totals(&client).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         violations.extend(checker::totals_view(&rows, &totals));
+        let expected = self.expected_windows(&rows, "temperature_windows", &mut violations).await?;
+        let output = self.read("temperature_windows").await?;
+        violations.extend(checker::windows(&expected, &output));
+        let expected = self.expected_windows(&rows, "per_second", &mut violations).await?;
+        let view = sql::per_second(&client).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        violations.extend(checker::windows_view(&expected, &view));
+        self.seen.windows_answer(view);
         let partitions = PARTITIONS as usize;
         violations.extend(checker::answers_are_epochs(&rows, partitions, &self.seen.totals()));
         Ok(violations)
+    }
+
+    /// The windows of a batch query over the input without the job's late rows.
+    async fn expected_windows(
+        &self,
+        rows: &[Placed],
+        job: &str,
+        violations: &mut Vec<Violation>,
+    ) -> anyhow::Result<BTreeMap<WindowKey, Totals>> {
+        let topics = kafka::topics(&self.addresses.kafka).await?;
+        let topic = topics.iter().find(|topic| topic.contains(job) && topic.ends_with(".late"));
+        let log = self.read(topic.with_context(|| format!("no late rows of {job}"))?).await?;
+        let (late, unreadable) = checker::read_late_rows(job, &log);
+        violations.extend(unreadable);
+        let (places, implausible) = checker::late_rows(job, rows, &late);
+        violations.extend(implausible);
+        Ok(checker::expected_windows(rows, PARTITIONS as usize, &places))
     }
 
     async fn read(&self, topic: &str) -> anyhow::Result<Log> {
