@@ -1,7 +1,17 @@
 //! Each rule is broken once on purpose, so that it is known that it can fail.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::late::LateRow;
+use super::results::{count_and_sum, passed_on};
 use super::*;
-use crate::model::{BASE_MS, Stored, readings};
+use crate::model::{self, BASE_MS, CORRECTION_QUARTERS, Log, Placed, Reading, Stored, readings};
+use crate::observer::Records;
+use crate::sql::TotalsView;
+use crate::topics::Fate;
+use crate::workload::{Outcome, Sent};
 
 const LIFE: u64 = 1;
 
