@@ -450,16 +450,17 @@ fn a_snapshot_counts_only_when_it_is_complete() {
             committed_at: 1,
         },
     });
+    let before = std::slice::from_ref(&other);
     let replayed = |lines: &[Line]| {
         let mut replay = Replay::new(GroupOptions::default(), bench.now);
         lines.iter().cloned().for_each(|line| replay.take(line));
         replay.finish()
     };
-    let whole = replayed(&[&[other.clone()], &snapshot[..]].concat());
+    let whole = replayed(&[before, &snapshot[..]].concat());
     assert_eq!(whole.describe("g"), bench.coordinator.describe("g"));
     assert!(whole.describe("h").is_none(), "what was before a snapshot is gone");
     for cut in 0..snapshot.len() {
-        let cut_short = [&[other.clone()], &snapshot[..cut], &[other.clone()]].concat();
+        let cut_short = [before, &snapshot[..cut], before].concat();
         let state = replayed(&cut_short);
         assert!(state.describe("h").is_some() && state.describe("g").is_none(), "cut at {cut}");
     }

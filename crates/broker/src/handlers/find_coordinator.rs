@@ -50,7 +50,8 @@ fn coordinator(context: &RequestContext, key: StrBytes, key_type: i8) -> Coordin
         None => found
             .with_node_id(NODE_ID)
             .with_host(context.broker.host.clone())
-            .with_port(context.broker.port),
+            .with_port(context.broker.port)
+            .with_error_message(None),
         Some((code, message)) => found
             .with_node_id(BrokerId(-1))
             .with_port(-1)

@@ -1,1 +1,11 @@
-//! placeholder
+//! The broker from outside: over sockets, version by version, under load and limits.
+
+mod authorization;
+mod client;
+mod every_version;
+mod fetch;
+mod groups;
+mod limits;
+mod memory_log;
+mod produce;
+mod restart;

@@ -16,10 +16,12 @@ use thalweg_core::time::Millis;
 
 /// All topics.
 #[derive(Default)]
-pub struct MemoryLog {
-    topics: Mutex<BTreeMap<String, (TopicMeta, Vec<Arc<MemoryPartition>>)>>,
+pub(crate) struct MemoryLog {
+    topics: Mutex<BTreeMap<String, MemoryTopic>>,
     switches: Arc<Mutex<Switches>>,
 }
+
+type MemoryTopic = (TopicMeta, Vec<Arc<MemoryPartition>>);
 
 /// What the log is told to do.
 #[derive(Default)]
@@ -31,7 +33,7 @@ struct Switches {
 
 impl MemoryLog {
     /// Holds back durability, or lets it go on.
-    pub fn hold(&self, held: bool) {
+    pub(crate) fn hold(&self, held: bool) {
         self.switches.lock().held = held;
         if !held {
             for (_, partitions) in self.topics.lock().values() {
@@ -41,8 +43,15 @@ impl MemoryLog {
     }
 
     /// Makes appends fail for want of space.
-    pub fn fill_disk(&self, full: bool) {
+    pub(crate) fn fill_disk(&self, full: bool) {
         self.switches.lock().full = full;
+    }
+
+    /// From where on partition 0 of a topic is kept.
+    pub(crate) fn pinned(&self, topic: &str) -> Offset {
+        let topics = self.topics.lock();
+        let pinned = topics[topic].1[0].state.lock().pinned;
+        pinned.expect("a pin")
     }
 
     fn partitions(
@@ -79,6 +88,7 @@ struct State {
     waiting: Vec<(Offset, DurableCallback)>,
     wakers: BTreeMap<u64, Waker>,
     last_waker: u64,
+    pinned: Option<Offset>,
 }
 
 impl MemoryPartition {
@@ -226,7 +236,9 @@ impl PartitionLog for MemoryPartition {
         Watch::new(|| {})
     }
 
-    fn pin(&self, _: &str, _: Option<Offset>) {}
+    fn pin(&self, _: &str, from: Option<Offset>) {
+        self.state.lock().pinned = from;
+    }
 
     fn size_bytes(&self) -> u64 {
         self.state.lock().batches.iter().map(|(_, _, bytes)| bytes.len() as u64).sum()

@@ -1,0 +1,145 @@
+//! Every handler asks the authorizer, and does nothing where it says no.
+
+use std::sync::Arc;
+
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use kafka_protocol::messages::*;
+use thalweg_core::authorizer::{Authorizer, Operation, Principal, Resource};
+use thalweg_core::partition_log::LogStore;
+
+use crate::client::{Client, batch, name, options, produce, start, text};
+use crate::memory_log::MemoryLog;
+
+/// Nobody may do anything.
+struct DenyAll;
+
+impl Authorizer for DenyAll {
+    fn authorize(&self, _: &Principal, _: Operation, _: Resource<'_>) -> bool {
+        false
+    }
+}
+
+const TOPIC: i16 = 29;
+const GROUP: i16 = 30;
+const CLUSTER: i16 = 31;
+
+#[tokio::test]
+async fn who_may_nothing_gets_nothing() {
+    let log = Arc::new(MemoryLog::default());
+    log.create_topic("topic", 1, &[]).expect("a topic");
+    let mut options = options();
+    options.authorizer = Arc::new(DenyAll);
+    let broker = start(log.clone(), options);
+    let offsets = vec![(thalweg_core::ids::TopicPartition::new("topic", 0), 1, String::new())];
+    broker.commit_group_offsets("group", offsets).await.expect("from inside");
+    let mut client = Client::connect(&broker).await;
+    topics(&mut client).await;
+    groups(&mut client).await;
+    cluster(&mut client).await;
+    assert_eq!(log.topic("topic").expect("still there").partitions, 1);
+    assert!(log.topic("new").is_none());
+    assert!(broker.describe_group("group").is_some());
+}
+
+async fn topics(client: &mut Client) {
+    let all = client.call(5, &MetadataRequest::default().with_topics(None)).await;
+    assert!(all.topics.is_empty(), "topics are not even seen");
+    for topic in ["topic", "new"] {
+        let named = MetadataRequestTopic::default().with_name(Some(name(topic)));
+        let request = MetadataRequest::default().with_topics(Some(vec![named]));
+        assert_eq!(client.call(5, &request).await.topics[0].error_code, TOPIC);
+    }
+
+    let answer = client.call(9, &produce("topic", batch(&["a"]), -1)).await;
+    assert_eq!(answer.responses[0].partition_responses[0].error_code, TOPIC);
+
+    let topic = FetchTopic::default()
+        .with_topic(name("topic"))
+        .with_partitions(vec![FetchPartition::default()]);
+    let answer = client.call(8, &FetchRequest::default().with_topics(vec![topic])).await;
+    assert_eq!(answer.responses[0].partitions[0].error_code, TOPIC);
+
+    let topic = ListOffsetsTopic::default()
+        .with_name(name("topic"))
+        .with_partitions(vec![ListOffsetsPartition::default()]);
+    let answer = client.call(5, &ListOffsetsRequest::default().with_topics(vec![topic])).await;
+    assert_eq!(answer.topics[0].partitions[0].error_code, TOPIC);
+
+    let topic = CreatableTopic::default()
+        .with_name(name("new"))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let answer = client.call(5, &CreateTopicsRequest::default().with_topics(vec![topic])).await;
+    assert_eq!(answer.topics[0].error_code, TOPIC);
+
+    let topic = DeleteTopicState::default().with_name(Some(name("topic")));
+    let answer = client.call(6, &DeleteTopicsRequest::default().with_topics(vec![topic])).await;
+    assert_eq!(answer.responses[0].error_code, TOPIC);
+
+    let topic = CreatePartitionsTopic::default().with_name(name("topic")).with_count(5);
+    let answer = client.call(2, &CreatePartitionsRequest::default().with_topics(vec![topic])).await;
+    assert_eq!(answer.results[0].error_code, TOPIC);
+
+    let resource = |kind| {
+        DescribeConfigsResource::default().with_resource_type(kind).with_resource_name(match kind {
+            2 => text("topic"),
+            _ => text("1"),
+        })
+    };
+    let request = DescribeConfigsRequest::default().with_resources(vec![resource(2), resource(4)]);
+    let answer = client.call(4, &request).await;
+    assert_eq!((answer.results[0].error_code, answer.results[1].error_code), (TOPIC, CLUSTER));
+}
+
+async fn groups(client: &mut Client) {
+    let group = || GroupId(text("group"));
+    let request = FindCoordinatorRequest::default().with_key(text("group"));
+    assert_eq!(client.call(2, &request).await.error_code, GROUP);
+    let request =
+        JoinGroupRequest::default().with_group_id(group()).with_protocol_type(text("consumer"));
+    assert_eq!(client.call(5, &request).await.error_code, GROUP);
+    let request = SyncGroupRequest::default().with_group_id(group());
+    assert_eq!(client.call(3, &request).await.error_code, GROUP);
+    let request = HeartbeatRequest::default().with_group_id(group());
+    assert_eq!(client.call(3, &request).await.error_code, GROUP);
+    let request = LeaveGroupRequest::default()
+        .with_group_id(group())
+        .with_members(vec![MemberIdentity::default()]);
+    assert_eq!(client.call(3, &request).await.error_code, GROUP);
+
+    let topic = OffsetCommitRequestTopic::default()
+        .with_name(name("topic"))
+        .with_partitions(vec![OffsetCommitRequestPartition::default()]);
+    let request = OffsetCommitRequest::default().with_group_id(group()).with_topics(vec![topic]);
+    assert_eq!(client.call(7, &request).await.topics[0].partitions[0].error_code, GROUP);
+    let wanted = OffsetFetchRequestGroup::default().with_group_id(group()).with_topics(None);
+    let request = OffsetFetchRequest::default().with_groups(vec![wanted]);
+    assert_eq!(client.call(8, &request).await.groups[0].error_code, GROUP);
+
+    let request = DescribeGroupsRequest::default().with_groups(vec![group()]);
+    assert_eq!(client.call(5, &request).await.groups[0].error_code, GROUP);
+    assert!(client.call(4, &ListGroupsRequest::default()).await.groups.is_empty());
+    let request = DeleteGroupsRequest::default().with_groups_names(vec![group()]);
+    assert_eq!(client.call(2, &request).await.results[0].error_code, GROUP);
+    let request = OffsetDeleteRequest::default().with_group_id(group());
+    assert_eq!(client.call(0, &request).await.error_code, GROUP);
+}
+
+async fn cluster(client: &mut Client) {
+    let request = InitProducerIdRequest::default().with_transactional_id(None);
+    assert_eq!(client.call(4, &request).await.error_code, CLUSTER);
+    assert_eq!(client.call(0, &DescribeClusterRequest::default()).await.error_code, CLUSTER);
+    // Everybody may ask what can be asked.
+    assert_eq!(client.call(2, &ApiVersionsRequest::default()).await.error_code, 0);
+}

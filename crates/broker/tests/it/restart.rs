@@ -1,0 +1,53 @@
+//! A broker on the embedded log, ended and started again on the same directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kafka_protocol::messages::InitProducerIdRequest;
+use thalweg_broker::BrokerHandle;
+use thalweg_core::env::Env;
+use thalweg_core::ids::TopicPartition;
+use thalweg_log::{Log, LogOptions};
+
+use crate::client::{Client, options, start};
+
+fn open(directory: &Path) -> (Arc<Log>, BrokerHandle) {
+    let log = Log::open(Env::real(), directory, LogOptions::default()).expect("a log");
+    let broker = start(log.clone(), options());
+    (log, broker)
+}
+
+#[tokio::test]
+async fn what_was_promised_is_there_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut cluster_ids = Vec::new();
+    let mut producer_ids = Vec::new();
+    for round in 0..3_i64 {
+        let (log, broker) = open(directory.path());
+        let mut client = Client::connect(&broker).await;
+        cluster_ids.push(broker.cluster_id());
+        client.create("topic").await;
+        let answer = client.produce("topic", &["a"]).await;
+        let partition = &answer.responses[0].partition_responses[0];
+        assert_eq!((partition.error_code, partition.base_offset), (0, round));
+
+        let request = InitProducerIdRequest::default().with_transactional_id(None);
+        producer_ids.push(client.call(4, &request).await.producer_id.0);
+        producer_ids.push(client.call(4, &request).await.producer_id.0);
+
+        let at = TopicPartition::new("topic", 0);
+        if let Some(group) = broker.describe_group("job") {
+            assert_eq!(group.offsets[0].1.offset, round - 1);
+        } else {
+            assert_eq!(round, 0);
+        }
+        let offsets = vec![(at, round, String::new())];
+        broker.commit_group_offsets("job", offsets).await.expect("commit");
+        drop(client);
+        broker.shutdown().await;
+        log.close().expect("close");
+    }
+    assert!(cluster_ids.iter().all(|id| *id == cluster_ids[0]), "{cluster_ids:?}");
+    let distinct: std::collections::BTreeSet<_> = producer_ids.iter().collect();
+    assert_eq!(distinct.len(), producer_ids.len(), "{producer_ids:?}");
+}
