@@ -11,6 +11,8 @@ mod diff;
 mod group_aggregate;
 mod keyed_state;
 mod output;
+#[cfg(test)]
+mod tests;
 mod time_column;
 pub(crate) mod values;
 mod window;

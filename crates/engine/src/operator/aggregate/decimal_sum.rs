@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
-use arrow_array::{Array, ArrayRef, Decimal128Array, Int64Array};
+use arrow_array::{ArrayRef, Decimal128Array, Int64Array};
 use arrow_buffer::i256;
 use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType};
 use thalweg_stream::StreamError;

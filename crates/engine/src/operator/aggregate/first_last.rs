@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use arrow_array::{Array, ArrayRef, UInt64Array};
+use arrow_array::{ArrayRef, UInt64Array};
 use arrow_schema::DataType;
 use thalweg_stream::error::Result;
 

@@ -178,9 +178,12 @@ impl SlicedWindows {
             let same = |time: &Millis| (start..end).contains(time);
             let run = times[from + 1..rows.end].iter().take_while(|time| same(time)).count();
             let to = from + 1 + run;
-            if end - 1 <= self.complete {
+            let fired = end - 1 <= self.complete;
+            if fired {
                 self.reopen(start)?;
             }
+            let start =
+                if fired && self.folds() { self.slicing.window_ending(end).start } else { start };
             self.slots_of(start, keys, from..to, &mut slots);
             from = to;
         }
@@ -216,7 +219,7 @@ impl SlicedWindows {
         while let Some(bounds) = self.next_window()
             && bounds.max_timestamp() <= watermark
         {
-            if self.slicing.is_cumulating() && self.lateness == 0 {
+            if self.folds() {
                 self.fold(bounds);
             }
             if let Some(result) = self.result_of(bounds)? {
@@ -239,6 +242,12 @@ impl SlicedWindows {
             (end <= self.slicing.last_window_end(slice.start)).then_some(end)
         });
         ends.next().map(|end| self.slicing.window_ending(end))
+    }
+
+    /// Whether slices of fired windows are folded into the first of their start. Not where
+    /// late rows may still change a shorter window.
+    fn folds(&self) -> bool {
+        self.slicing.is_cumulating() && self.lateness == 0
     }
 
     /// Moves all slices of a growing window into its first one: later windows of the same

@@ -1,0 +1,6 @@
+//! Operators against brute-force models, on random input.
+
+mod group;
+mod harness;
+mod model;
+mod windows;
