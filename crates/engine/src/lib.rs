@@ -21,6 +21,7 @@ mod driver;
 mod epoch;
 mod error;
 mod exchange;
+pub mod inspect;
 pub mod job;
 mod journal;
 pub mod key;

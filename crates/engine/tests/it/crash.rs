@@ -1,0 +1,408 @@
+//! Every crash point of the commit protocol: power fails at each disk operation in turn,
+//! and again while the job recovers.
+//!
+//! A failing history prints its seed, variant and crash points; `THALWEG_SIM_REPLAY`
+//! runs that one alone. `THALWEG_SIM_SEEDS` sets how many seeds are explored.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_core::env::sim::{FaultPlan, SimEnv};
+use thalweg_core::env::{Random, SeededRandom};
+use thalweg_core::partition_log::{LogError, LogStore};
+use thalweg_engine::inspect::{JournalItem, read_journal};
+use thalweg_engine::{
+    Job, JobError, JobId, JobOptions, JobServices, JobSpec, JobState, ManualJob, Step,
+};
+use thalweg_stream::graph::Exchange;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::support::graph::Builder;
+use crate::support::sim::SimLog;
+use crate::support::sink::{TopicSink, read_all, read_topic};
+use crate::support::source::{TopicSource, append_lines};
+use crate::support::view::CountingView;
+
+const JOB: JobId = JobId(9);
+const PARTITIONS: i32 = 2;
+
+/// What is switched on in a history.
+#[derive(Clone, Copy, Debug)]
+struct Variant {
+    snapshots: bool,
+    /// Edges hold nothing: every batch spills.
+    spill: bool,
+    /// All output is staged in files.
+    staged: bool,
+    parallelism: usize,
+}
+
+fn variants() -> Vec<Variant> {
+    let variant =
+        |snapshots, spill, staged, parallelism| Variant { snapshots, spill, staged, parallelism };
+    vec![
+        variant(false, false, false, 1),
+        variant(true, false, false, 2),
+        variant(true, true, true, 2),
+        variant(false, true, true, 3),
+    ]
+}
+
+/// The input: lines by partition.
+fn input() -> Vec<Vec<String>> {
+    let line = |n: usize| format!("k{},{n},{}", n % 5, n * 100);
+    let mut partitions = vec![Vec::new(); PARTITIONS as usize];
+    for n in 0..36 {
+        partitions[n % PARTITIONS as usize].push(line(n));
+    }
+    partitions[0].insert(7, "not a line".to_owned());
+    partitions
+}
+
+/// A machine with a disk, on which the job runs again and again.
+struct World {
+    sim: SimEnv,
+    variant: Variant,
+    random: SeededRandom,
+}
+
+/// The journal has a log of its own, so that what is published can be durable before
+/// what is committed, where the engine lets it.
+struct Logs {
+    journal: SimLog,
+    data: SimLog,
+}
+
+impl Logs {
+    fn open(sim: &SimEnv) -> Result<Self, LogError> {
+        let (journal, data) = (SimLog::open(sim, "/journal")?, SimLog::open(sim, "/data")?);
+        Ok(Self { journal, data })
+    }
+}
+
+/// What one process was able to do.
+enum Run {
+    /// The job ended.
+    Over(Box<Ended>),
+    /// Power failed.
+    PowerFailed,
+}
+
+struct Ended {
+    logs: Logs,
+    view: Arc<CountingView>,
+    job: ManualJob,
+}
+
+impl World {
+    fn new(seed: u64, variant: Variant) -> Self {
+        let sim = SimEnv::new(seed);
+        let log = SimLog::open(&sim, "/data").unwrap();
+        log.log.create_topic("in", PARTITIONS, &[]).unwrap();
+        for topic in ["out", "bad"] {
+            log.log.create_topic(topic, PARTITIONS, &[]).unwrap();
+        }
+        for (number, lines) in input().iter().enumerate() {
+            let partition = log.log.partition("in", number as i32).unwrap();
+            append_lines(&*partition, lines, 3);
+        }
+        log.log.commit_step();
+        log.log.close().unwrap();
+        drop(log);
+        sim.crash();
+        Self { sim, variant, random: SeededRandom::for_part(seed, 99) }
+    }
+
+    /// Starts a process on the disk and lets the job run to its end, or power fail.
+    fn process(&self, power_off_at: Option<u64>) -> Result<Run, JobError> {
+        self.sim.disk.faults(FaultPlan { power_off_at, ..FaultPlan::default() });
+        let before = self.sim.disk.operations();
+        let off = |world: &Self| {
+            power_off_at.is_some_and(|at| world.sim.disk.operations() >= before + at)
+        };
+        let logs = match Logs::open(&self.sim) {
+            Ok(logs) => logs,
+            Err(_) if off(self) => return Ok(Run::PowerFailed),
+            Err(error) => return Err(error.into()),
+        };
+        let view = Arc::new(CountingView::default());
+        logs.journal.set_at_once(true);
+        let job = match self.start(&logs, &view) {
+            Ok(job) => job,
+            Err(_) if off(self) => return Ok(Run::PowerFailed),
+            Err(error) => return Err(error),
+        };
+        logs.journal.set_at_once(false);
+        self.drive(&logs, &job);
+        if off(self) {
+            return Ok(Run::PowerFailed);
+        }
+        match job.error() {
+            Some(error) => Err(error),
+            None => Ok(Run::Over(Box::new(Ended { logs, view, job }))),
+        }
+    }
+
+    /// Lets things happen in random order until the job is over.
+    fn drive(&self, logs: &Logs, job: &ManualJob) {
+        let log = &logs.journal.log;
+        for _ in 0..100_000 {
+            match self.random.below(10) {
+                0 => drop(log.commit_step()),
+                1 => self.sim.clock.advance(Duration::from_millis(self.random.below(20))),
+                2 if self.random.below(8) == 0 => {
+                    log.mark_step();
+                    logs.data.log.mark_step();
+                }
+                _ => match job.step(&self.random) {
+                    Step::Over => return,
+                    Step::Worked => {}
+                    Step::Idle { .. } => {
+                        log.commit_step();
+                        self.sim.clock.advance(Duration::from_millis(1));
+                    }
+                },
+            }
+        }
+        panic!("the job does not end: {:?}", job.status());
+    }
+
+    fn start(&self, logs: &Logs, view: &Arc<CountingView>) -> Result<ManualJob, JobError> {
+        let mut builder = Builder::default();
+        let source = builder.source(None);
+        let pass = builder.pass(&[(source, Exchange::Forward)]);
+        let keyed = builder.pass(&[(pass, Exchange::Hash(vec![0]))]);
+        // A diamond: the same rows once more, over an edge of their own.
+        let both =
+            builder.pass(&[(keyed, Exchange::Hash(vec![1])), (pass, Exchange::Hash(vec![1]))]);
+        let sink = builder.sink(both);
+        let kept = builder.view(keyed);
+        let variant = self.variant;
+        let options = JobOptions {
+            epoch_bytes_min: 500,
+            epoch_bytes_max: 700,
+            epochs_in_flight: 3,
+            batch_rows: 4,
+            edge_bytes: if variant.spill { 0 } else { 1 << 20 },
+            inline_bytes: if variant.staged { 0 } else { 1 << 20 },
+            writer_bytes: if variant.staged { 40 } else { 1 << 20 },
+            output_bytes: if variant.staged { 100 } else { 1 << 20 },
+            snapshot_interval_ms: variant.snapshots.then_some(5),
+            snapshot_at_stop: variant.snapshots,
+            snapshots_kept: 2,
+            replay_target_ms: 1 << 40,
+            ..JobOptions::default()
+        };
+        let eager = logs.data.eager();
+        let services = JobServices {
+            env: self.sim.env(),
+            log: logs.journal.lazy(),
+            sources: BTreeMap::from([(source, TopicSource::bounded(eager.clone(), "in") as _)]),
+            sinks: BTreeMap::from([(sink, TopicSink::new(eager.clone(), "out") as _)]),
+            views: BTreeMap::from([(kept, Arc::clone(view) as _)]),
+            late: BTreeMap::new(),
+            bad: BTreeMap::from([(source, TopicSink::new(eager, "bad") as _)]),
+            dir: PathBuf::from("/job"),
+        };
+        let spec = JobSpec {
+            id: JOB,
+            name: "sim".into(),
+            graph: builder.graph,
+            parallelism: variant.parallelism,
+            options,
+        };
+        Job::start_manual(spec, services)
+    }
+
+    /// A history: a crash at each of the given operations, then a run to the end.
+    fn history(&self, crashes: &[u64]) -> Result<Ended, JobError> {
+        for &at in crashes {
+            match self.process(Some(at))? {
+                Run::PowerFailed => {}
+                // The end came before the power failed.
+                Run::Over(ended) => drop(ended),
+            }
+            self.sim.crash();
+        }
+        match self.process(None)? {
+            Run::Over(ended) => Ok(*ended),
+            Run::PowerFailed => unreachable!("power does not fail"),
+        }
+    }
+}
+
+/// What must be true at the end of any history.
+fn check(world: &World, ended: Ended) {
+    assert_eq!(ended.job.status().state, JobState::Finished);
+    let store: Arc<dyn LogStore> = ended.logs.data.log.clone();
+    check_published(&ended.logs);
+    let mut want: Vec<String> = Vec::new();
+    let mut bad = 0;
+    for line in input().iter().flatten() {
+        match crate::support::source::parse(line) {
+            Some((key, value, Some(time))) => {
+                let time = format_time(time);
+                want.push(format!("+I[{key}, {value}, {time}]"));
+            }
+            _ => bad += 1,
+        }
+    }
+    want.sort();
+    let twice: Vec<_> = want.iter().flat_map(|line| [line.clone(), line.clone()]).collect();
+    let mut out = read_all(&*store, "out");
+    out.sort();
+    assert_eq!(out, twice, "every row once over each edge");
+    assert_eq!(read_all(&*store, "bad").len(), bad);
+    let view: Vec<_> = ended.view.rows().into_iter().collect();
+    let rows: Vec<_> = want.iter().map(|line| (line[2..].to_owned(), 1)).collect();
+    assert_eq!(view, rows, "the view is the fold of its changes");
+    assert_eq!(ended.view.epoch(), ended.job.status().epoch.0);
+    let totals = ended.job.status().totals;
+    assert_eq!(totals.rows_in as usize, want.len() + bad);
+    assert_eq!(totals.bad as usize, bad);
+    drop(ended);
+    check_replay(world, &want);
+}
+
+fn format_time(time: i64) -> String {
+    let (seconds, millis) = (time / 1000, time % 1000);
+    let fraction = if millis == 0 { String::new() } else { format!(".{millis:03}") };
+    format!("1970-01-01T00:00:{seconds:02}{fraction}")
+}
+
+/// The published output of every sink is the chunks of the committed entries, in order,
+/// once: compared by hash.
+fn check_published(logs: &Logs) {
+    let store: &dyn LogStore = &*logs.data.log;
+    let mut next: BTreeMap<(String, i32), u64> = BTreeMap::new();
+    for (_, item) in read_journal(&*logs.journal.log, JOB).unwrap() {
+        let JournalItem::Epoch(epoch) = item else { continue };
+        for chunk in epoch.chunks {
+            let topic = if chunk.sink.starts_with("bad:") { "bad" } else { "out" };
+            let place = next.entry((topic.to_owned(), chunk.partition)).or_default();
+            assert_eq!(chunk.first_sequence, *place, "sequences have no gap");
+            let lines = read_topic(store, topic, chunk.partition);
+            let end = *place + u64::from(chunk.count);
+            assert!(lines.len() as u64 >= end, "epoch {} is published", epoch.epoch);
+            let bytes = lines[*place as usize..end as usize].join("\n");
+            assert_eq!(xxh3_64(bytes.as_bytes()), chunk.hash, "as the journal says");
+            *place = end;
+        }
+    }
+    for topic in ["out", "bad"] {
+        for partition in 0..PARTITIONS {
+            let there = read_topic(store, topic, partition).len() as u64;
+            let said = next.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
+            assert_eq!(there, said, "nothing but what the journal says in {topic}-{partition}");
+        }
+    }
+}
+
+/// Without any snapshot, the journal alone gives the same again: a difference would be
+/// `Diverged`.
+fn check_replay(world: &World, want: &[String]) {
+    world.sim.crash();
+    let disk = &world.sim.env().disk;
+    let snapshots = PathBuf::from("/job/snapshots");
+    if disk.exists(&snapshots) {
+        disk.remove_dir_all(&snapshots).unwrap();
+    }
+    let Ok(Run::Over(ended)) = world.process(None) else { panic!("the journal replays") };
+    assert_eq!(ended.job.status().replayed, ended.job.status().epoch.0);
+    assert_eq!(ended.view.rows().len(), want.len());
+    check_published(&ended.logs);
+}
+
+/// Runs a history and says how to run it again where it fails.
+fn explore(seed: u64, variant: usize, crashes: &[u64]) -> u64 {
+    let told = Told { seed, variant, crashes: crashes.to_vec() };
+    let world = World::new(seed, variants()[variant]);
+    let before = world.sim.disk.operations();
+    let ended = match world.history(crashes) {
+        Ok(ended) => ended,
+        Err(error) => panic!("{error}"),
+    };
+    let operations = world.sim.disk.operations() - before;
+    check(&world, ended);
+    std::mem::forget(told);
+    operations
+}
+
+struct Told {
+    seed: u64,
+    variant: usize,
+    crashes: Vec<u64>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let crashes: Vec<_> = self.crashes.iter().map(u64::to_string).collect();
+        eprintln!(
+            "replay with: THALWEG_SIM_REPLAY={}/{}/{} cargo test -p thalweg-engine --test it crash",
+            self.seed,
+            self.variant,
+            crashes.join(",")
+        );
+    }
+}
+
+fn seeds() -> u64 {
+    std::env::var("THALWEG_SIM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(0)
+}
+
+/// One history of `THALWEG_SIM_REPLAY`, if that is what is wanted.
+fn replays_one() -> bool {
+    let Ok(replay) = std::env::var("THALWEG_SIM_REPLAY") else { return false };
+    let parts: Vec<_> = replay.split('/').collect();
+    let crashes = parts[2].split(',').filter(|at| !at.is_empty());
+    let crashes: Vec<_> = crashes.map(|at| at.parse().unwrap()).collect();
+    explore(parts[0].parse().unwrap(), parts[1].parse().unwrap(), &crashes);
+    true
+}
+
+/// Without `THALWEG_SIM_SEEDS` every fourth crash point of one seed, for everyday use.
+fn every_crash_point(variant: usize) {
+    if replays_one() {
+        return;
+    }
+    let stride = if seeds() == 0 { 4 } else { 1 };
+    for seed in 0..seeds().max(1) {
+        let operations = explore(seed, variant, &[]);
+        for at in (1 + variant as u64..=operations).step_by(stride) {
+            explore(seed, variant, &[at]);
+        }
+    }
+}
+
+#[test]
+fn every_crash_point_without_snapshots() {
+    every_crash_point(0);
+}
+
+#[test]
+fn every_crash_point_with_snapshots() {
+    every_crash_point(1);
+}
+
+#[test]
+fn every_crash_point_with_everything_on_disk() {
+    every_crash_point(2);
+}
+
+#[test]
+fn every_crash_point_with_spilled_edges_and_three_subtasks() {
+    every_crash_point(3);
+}
+
+#[test]
+fn crashes_during_recovery_leave_it_to_the_next_one() {
+    let random = SeededRandom::new(4711);
+    for round in 0..40 * seeds().max(1) {
+        let variant = random.below(variants().len() as u64) as usize;
+        let number = 1 + random.below(4);
+        let crashes: Vec<_> = (0..number).map(|_| 1 + random.below(300)).collect();
+        explore(1000 + round, variant, &crashes);
+    }
+}
