@@ -1,0 +1,255 @@
+//! Recovery of a partition: what of the files is the log, what is a torn tail, what is
+//! damage. The rule is in the crate's documentation.
+
+mod derived;
+mod tail;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use thalweg_core::env::{Disk, DiskFile, OpenMode};
+use thalweg_core::ids::{Offset, TopicPartition};
+use thalweg_core::partition_log::LogOffsets;
+use thalweg_core::time::Millis;
+
+use super::append::sync_parents;
+use super::{Marks, View, Writer, alarm};
+use crate::format::FormatError;
+use crate::mark::{self, DATA_START, Mark};
+use crate::segment::scan::{Scan, Step};
+use crate::segment::{
+    INDEX_SUFFIX, LOG_SUFFIX, MAGIC, PRODUCERS_SUFFIX, Segment, TEMPORARY_SUFFIX, file_path,
+    parse_name,
+};
+
+/// Why a partition cannot be opened at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecoveryError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Of a newer program: not to be touched.
+    #[error("{file}: {error}")]
+    Newer { file: String, error: FormatError },
+}
+
+/// State of a partition after recovery.
+#[derive(Default)]
+pub(crate) struct Recovered {
+    pub(crate) marks: Marks,
+    pub(crate) writer: Writer,
+    pub(crate) view: View,
+}
+
+/// Where and what to recover.
+pub(crate) struct Recovery<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) dir: &'a Path,
+    pub(crate) owner: (u128, i32),
+    pub(crate) name: &'a TopicPartition,
+    pub(crate) now: Millis,
+    /// The log was closed before: what is read is durable.
+    pub(crate) clean: bool,
+    pub(crate) index_interval_bytes: u64,
+}
+
+/// A segment file as it is found.
+struct Found {
+    base: Offset,
+    file: Arc<dyn DiskFile>,
+    len: u64,
+    mark: Option<Mark>,
+}
+
+/// What the names in the directory say.
+#[derive(Default)]
+struct Listing {
+    segments: Vec<Offset>,
+    snapshots: Vec<Offset>,
+    temporary: Vec<String>,
+    indexes: Vec<Offset>,
+}
+
+impl Recovery<'_> {
+    /// Brings the partition to a state that can be written to, or finds damage and
+    /// leaves everything as it is. Running it again after a crash at any point of it
+    /// comes to the same result.
+    pub(crate) fn run(&self) -> Result<Recovered, RecoveryError> {
+        let listing = match self.list() {
+            // Never written to.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Recovered::default());
+            }
+            listing => listing?,
+        };
+        for name in &listing.temporary {
+            self.disk.remove_file(&self.dir.join(name))?;
+        }
+        let mut found = Vec::with_capacity(listing.segments.len());
+        for &base in &listing.segments {
+            found.push(self.open_segment(base)?);
+        }
+        let log_start =
+            found.iter().filter_map(|f| f.mark).map(|mark| mark.log_start).max().unwrap_or(0);
+        if !self.clean {
+            self.write_marks_again(&found)?;
+        }
+        self.remove_before(log_start, &mut found)?;
+        if found.is_empty() {
+            return Ok(Recovered::default());
+        }
+        let state = match self.find_damage(&found, log_start) {
+            Some(reason) => self.read_only(&found, log_start, reason)?,
+            None => match self.recover_tail(&mut found, log_start)? {
+                Ok(tail) => self.assemble(&found, tail, log_start, &listing)?,
+                Err(reason) => self.read_only(&found, log_start, reason)?,
+            },
+        };
+        Ok(state)
+    }
+
+    fn list(&self) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        for entry in self.disk.list(self.dir)? {
+            if let Some(base) = parse_name(&entry.name, LOG_SUFFIX) {
+                listing.segments.push(base);
+            } else if let Some(at) = parse_name(&entry.name, PRODUCERS_SUFFIX) {
+                listing.snapshots.push(at);
+            } else if let Some(base) = parse_name(&entry.name, INDEX_SUFFIX) {
+                listing.indexes.push(base);
+            } else if entry.name.ends_with(TEMPORARY_SUFFIX) {
+                listing.temporary.push(entry.name);
+            }
+        }
+        listing.segments.sort_unstable();
+        listing.snapshots.sort_unstable();
+        Ok(listing)
+    }
+
+    fn open_segment(&self, base: Offset) -> Result<Found, RecoveryError> {
+        let path = file_path(self.dir, base, LOG_SUFFIX);
+        let file: Arc<dyn DiskFile> = self.disk.open(&path, OpenMode::Write)?.into();
+        let mark = match mark::read(&*file, &MAGIC)? {
+            Ok(mark) => Some(mark).filter(|mark| mark.owner == self.owner && mark.base == base),
+            Err(error @ FormatError::Newer { .. }) => {
+                return Err(RecoveryError::Newer { file: path.display().to_string(), error });
+            }
+            Err(_) => None,
+        };
+        Ok(Found { base, len: file.len()?, file, mark })
+    }
+
+    /// Makes the marks and names durable that are about to be believed: what a process
+    /// leaves that was killed, or had a sync fail, may be in the page cache alone.
+    fn write_marks_again(&self, found: &[Found]) -> io::Result<()> {
+        let open = |segment: &&Found| segment.mark.is_some_and(|mark| !mark.sealed);
+        for segment in found.iter().filter(open) {
+            let Some(mark) = segment.mark else { continue };
+            if mark.sequence == 0 {
+                // Older than the sync of the segment's name.
+                self.disk.sync_dir(self.dir)?;
+                sync_parents(self.disk, self.dir)?;
+            }
+            mark::write(&*segment.file, &MAGIC, &mark)?;
+            segment.file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a deletion of old segments left.
+    fn remove_before(&self, log_start: Offset, found: &mut Vec<Found>) -> io::Result<()> {
+        while found.get(1).is_some_and(|next| next.base <= log_start) {
+            let old = found.remove(0);
+            self.disk.remove_file(&file_path(self.dir, old.base, LOG_SUFFIX))?;
+            self.remove_if_there(&file_path(self.dir, old.base, INDEX_SUFFIX))?;
+        }
+        Ok(())
+    }
+
+    fn remove_if_there(&self, path: &Path) -> io::Result<()> {
+        match self.disk.remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Damage that the files' heads, lengths and names show.
+    fn find_damage(&self, found: &[Found], log_start: Offset) -> Option<String> {
+        let first = found.first()?;
+        if first.base > log_start {
+            return Some(format!("the segment with offset {log_start} is missing"));
+        }
+        for segment in found {
+            let Some(mark) = &segment.mark else {
+                return Some(format!("the head of segment {} is damaged", segment.base));
+            };
+            if segment.len < mark.position {
+                return Some(format!(
+                    "segment {} has {} bytes, of which {} were durable",
+                    segment.base, segment.len, mark.position
+                ));
+            }
+        }
+        for pair in found.windows(2) {
+            let end = pair[0].mark.filter(|mark| mark.sealed).map(|mark| mark.durable);
+            if end.is_some_and(|end| end != pair[1].base) {
+                return Some(format!(
+                    "the segment between {} and {} is missing",
+                    pair[0].base, pair[1].base
+                ));
+            }
+        }
+        let last = found.last()?;
+        if last.mark.is_some_and(|mark| mark.sealed) {
+            return Some(format!("the segment after {} is missing", last.base));
+        }
+        None
+    }
+
+    /// State of a damaged partition: nothing is changed, and what is good can be read.
+    fn read_only(
+        &self,
+        found: &[Found],
+        log_start: Offset,
+        reason: String,
+    ) -> io::Result<Recovered> {
+        let reason = format!("{reason}; restore the partition from a copy, or copy what is good");
+        alarm(self.name, &reason);
+        let mut segments = Vec::with_capacity(found.len());
+        for (index, segment) in found.iter().enumerate() {
+            let below = found.get(index + 1).map_or(Offset::MAX, |next| next.base);
+            segments.push(survey(segment, below)?);
+        }
+        let durable = found.iter().filter_map(|f| f.mark).map(|mark| mark.durable).max();
+        let reached = segments.last().map_or(0, |last| last.end);
+        let end = durable.unwrap_or(0).max(reached);
+        let offsets = LogOffsets { start: log_start, last_stable: end, high_watermark: end, end };
+        Ok(Recovered {
+            marks: Marks::default(),
+            writer: Writer { end, ..Writer::default() },
+            view: View { offsets, segments, damage: Some(reason), ..View::default() },
+        })
+    }
+}
+
+/// What can be said of a segment of a damaged partition.
+fn survey(segment: &Found, below: Offset) -> io::Result<Segment> {
+    let mark = segment.mark.unwrap_or(Mark { base: segment.base, ..Mark::default() });
+    let mut state = Segment::begun(&mark);
+    let mut scan = Scan::new(&*segment.file, DATA_START, segment.len.max(DATA_START), segment.base);
+    loop {
+        match scan.next(false)? {
+            Step::Batch { header, .. } => {
+                state.max_written.add(header.max_timestamp, header.base_offset);
+                state.end = scan.expected();
+                state.written = scan.position();
+            }
+            Step::End => break,
+            Step::Bad(_) if scan.resync(below)? => {}
+            Step::Bad(_) => break,
+        }
+    }
+    state.committed = state.written;
+    state.max_committed = state.max_written;
+    Ok(state)
+}
