@@ -1,5 +1,8 @@
 //! The catalog of topics: an append-only file of events under a durable mark.
 //!
+//! Behind the events lie zeros: room for more when the disk is full, since deleting a
+//! topic must be possible then.
+//!
 //! Each event is written, synced, then covered by the mark, which is synced as well:
 //! catalog changes are rare, so here nothing acknowledged is ever behind the mark. What
 //! is behind it after a crash was not acknowledged and is kept where it is whole.
@@ -16,6 +19,7 @@ use thalweg_core::time::Millis;
 
 use crate::format::{self, ENVELOPE_BYTES, Fields, FormatError, Magic, put_text};
 use crate::mark::{self, DATA_START, Mark};
+use crate::shared::is_storage_full;
 
 /// Name of the file.
 pub(crate) const FILE_NAME: &str = "catalog";
@@ -23,6 +27,9 @@ pub(crate) const FILE_NAME: &str = "catalog";
 const MAGIC: Magic = *b"thwl-cat";
 const EVENT_MAGIC: Magic = *b"thwl-evt";
 const MAX_BYTES: u64 = 1 << 30;
+/// Zeros that are added at once, and below how many that happens.
+const ROOM_BYTES: u64 = 64 << 10;
+const LEAST_ROOM_BYTES: u64 = 16 << 10;
 /// The file is written anew when it has this many events more than twice the topics.
 const SLACK_EVENTS: usize = 256;
 
@@ -53,7 +60,7 @@ pub(crate) struct Catalog {
     file: Box<dyn DiskFile>,
     mark: Mark,
     events: usize,
-    untrimmed: bool,
+    len: u64,
     topics: BTreeMap<TopicId, (TopicMeta, Millis)>,
     deleted: Vec<TopicId>,
 }
@@ -75,15 +82,16 @@ impl Catalog {
         let file = disk.open(&path, OpenMode::Write)?;
         let mark =
             mark::read(&*file, &MAGIC)?.map_err(|error| CatalogError::Damaged { at: 0, error })?;
-        let topics = BTreeMap::new();
-        let mut catalog =
-            Self { disk, path, file, mark, events: 0, untrimmed: false, topics, deleted: vec![] };
+        let (topics, len) = (BTreeMap::new(), bytes.len() as u64);
+        let mut catalog = Self { disk, path, file, mark, events: 0, len, topics, deleted: vec![] };
         let end = catalog.replay(&bytes)?;
-        if end < bytes.len() as u64 {
+        let torn = bytes.get(end as usize..).unwrap_or(&[]).iter().any(|&byte| byte != 0);
+        if torn {
             tracing::warn!(at = end, "cut a torn event off the catalog");
             catalog.file.set_len(end)?;
+            catalog.len = end;
         }
-        if end != mark.position || end < bytes.len() as u64 {
+        if end != mark.position || torn {
             // Written again, since a sync that failed before a restart may have left
             // bytes in the page cache that no other sync would write.
             if let Some(unmarked) = bytes.get(mark.position as usize..end as usize) {
@@ -92,7 +100,22 @@ impl Catalog {
             catalog.file.sync_data()?;
             catalog.write_mark(end)?;
         }
+        catalog.make_room()?;
         Ok(catalog)
+    }
+
+    /// Sees to room behind the events; without space for it there is none.
+    fn make_room(&mut self) -> io::Result<()> {
+        if self.len >= self.mark.position + LEAST_ROOM_BYTES {
+            return Ok(());
+        }
+        let room = vec![0; ROOM_BYTES as usize];
+        match self.file.write_at(&room, self.len) {
+            Ok(()) => self.len += ROOM_BYTES,
+            Err(error) if is_storage_full(&error) => self.len = self.file.len()?,
+            Err(error) => return Err(error),
+        }
+        self.file.sync_data()
     }
 
     /// Takes in all whole events; returns where they end.
@@ -159,17 +182,14 @@ impl Catalog {
     pub(crate) fn append(&mut self, event: Event) -> io::Result<()> {
         let sealed = format::seal(&EVENT_MAGIC, &encode(&event));
         let at = self.mark.position;
-        if self.untrimmed {
-            self.file.set_len(at)?;
-            self.file.sync_data()?;
-            self.untrimmed = false;
+        self.make_room()?;
+        let end = at + sealed.len() as u64;
+        if end > self.len {
+            return Err(io::ErrorKind::StorageFull.into());
         }
-        if let Err(error) = self.file.write_at(&sealed, at) {
-            self.untrimmed = true;
-            return Err(error);
-        }
+        self.file.write_at(&sealed, at)?;
         self.file.sync_data()?;
-        self.write_mark(at + sealed.len() as u64)?;
+        self.write_mark(end)?;
         self.take_in(event);
         Ok(())
     }
@@ -189,13 +209,17 @@ impl Catalog {
         if self.events <= 2 * self.topics.len() + SLACK_EVENTS {
             return Ok(());
         }
-        write_anew(&*self.disk, &self.path, &self.topics)?;
+        match write_anew(&*self.disk, &self.path, &self.topics) {
+            Err(error) if is_storage_full(&error) => return Ok(()), // Another time.
+            written => written?,
+        }
         self.file = self.disk.open(&self.path, OpenMode::Write)?;
         let mark = mark::read(&*self.file, &MAGIC)?;
         self.mark = mark.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         self.events = self.topics.len();
+        self.len = self.file.len()?;
         self.deleted.clear();
-        Ok(())
+        self.make_room()
     }
 }
 

@@ -231,7 +231,7 @@ impl Log {
         catalog.append(event).map_err(|error| {
             if is_storage_full(&error) {
                 let partition = TopicPartition::new(name, 0);
-                LogError::StorageFull { partition, detail: error.to_string() }
+                LogError::StorageFull { partition, detail: format!("the catalog: {error}") }
             } else {
                 let failure = self.shared.fail(&self.shared.root, &error);
                 self.shared.tell_failure();

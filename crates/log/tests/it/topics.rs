@@ -317,3 +317,61 @@ fn one_large_batch_comes_whole() {
     assert!(bytes.len() > 900_000);
     assert_eq!(split(&bytes).count(), 1);
 }
+
+#[test]
+fn what_did_not_fit_never_comes_back() {
+    for seed in 0..60 {
+        let sim = SimEnv::new(seed);
+        let log = open(&sim);
+        log.create_topic("t", 1, &[]).unwrap();
+        let partition = partition(&log);
+        partition.append(batch(&[b"first"])).unwrap();
+        log.commit_step();
+        let used: usize = sim.disk.dump().values().flatten().map(Vec::len).sum();
+        // Room for the first of two batches.
+        let capacity_bytes = used as u64 + 700;
+        sim.disk.faults(FaultPlan { capacity_bytes, ..FaultPlan::default() });
+        let both = [&batch(&[&[1; 400]])[..], &batch(&[&[2; 400]])].concat();
+        let refused = partition.append(both.into());
+        assert!(matches!(refused, Err(LogError::StorageFull { .. })), "{refused:?}");
+        drop((partition, log));
+        sim.crash();
+        sim.disk.faults(FaultPlan::default());
+        assert_eq!(self::partition(&open(&sim)).offsets().end, 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_disk_without_a_byte_left_opens_reads_and_deletes() {
+    let sim = SimEnv::new(1);
+    let log = open(&sim);
+    let settings = [("segment.bytes", "1024"), ("retention.bytes", "2000")];
+    log.create_topic("t", 1, &config(&settings)).unwrap();
+    log.create_topic("u", 1, &[]).unwrap();
+    for _ in 0..12 {
+        partition(&log).append(batch(&[&[1; 400]])).unwrap();
+    }
+    log.commit_step();
+    let kept = values(&partition(&log), 0);
+    drop(log);
+    sim.disk.kill();
+    for derived in ["index", "producers"] {
+        // Nor is there space for what is derived.
+        let files = sim.disk.dump().into_keys();
+        for path in files.filter(|path| path.extension().is_some_and(|found| found == derived)) {
+            sim.disk.remove_file(&path).unwrap();
+        }
+    }
+    let full = FaultPlan { capacity_bytes: 0, ..FaultPlan::default() };
+    sim.disk.faults(full);
+    let log = open(&sim);
+    assert_eq!(log.alarms(), []);
+    let found = values(&partition(&log), 0);
+    assert_eq!(found, kept);
+    let refused = partition(&log).append(batch(&[b"x"]));
+    assert!(matches!(refused, Err(LogError::StorageFull { .. })), "{refused:?}");
+    assert!(log.retention_step(0) >= 1, "retention makes room");
+    log.delete_topic("u").unwrap();
+    assert!(partition(&log).offsets().start > 0);
+    log.close().unwrap();
+}
