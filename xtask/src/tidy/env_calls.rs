@@ -65,7 +65,8 @@ fn is_exception(path: &str, call: &str) -> bool {
 fn is_free(path: &str) -> bool {
     path.starts_with("crates/core/src/env/")
         || path.starts_with("xtask/")
-        || path.split('/').any(|part| ["tests", "benches", "tests.rs"].contains(&part))
+        || path.starts_with("bench/")
+        || path.split('/').any(|part| ["tests", "benches", "examples", "tests.rs"].contains(&part))
 }
 
 /// Lines of code that ship: without comments and without items under `#[cfg(test)]`.

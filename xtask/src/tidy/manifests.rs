@@ -5,7 +5,8 @@ use super::{Problem, source::Source};
 
 pub(super) fn check(source: &Source) -> Vec<Problem> {
     let is_root = source.path == "Cargo.toml";
-    if !source.path.ends_with("Cargo.toml") {
+    // What lies below `bench/` is no member: each program there is a workspace of its own.
+    if !source.path.ends_with("Cargo.toml") || source.path.starts_with("bench/") {
         return Vec::new();
     }
     let mut problems = Vec::new();
