@@ -195,7 +195,7 @@ pub enum LogError {
     #[error("the log is shutting down")]
     Stopped,
     /// The disk failed in a way after which nothing can be promised. The process ends.
-    #[error("disk failure at {at}: {detail}")]
+    #[error("{at}: {detail}")]
     Disk {
         /// File or directory.
         at: String,
