@@ -8,7 +8,8 @@ use thalweg_core::record_batch::{
     BatchHeader, ControlKind, DecompressionLimits, HEADER_BYTES, RecordBatch, parse_control_record,
 };
 
-/// Bytes read at once.
+/// Bytes read at once: few to begin with, since many walks end at their first batch.
+const FIRST_CHUNK_BYTES: usize = 4 << 10;
 const CHUNK_BYTES: usize = 64 << 10;
 /// Control batches are tiny; a larger one is of a kind that is not known here.
 const MAX_CONTROL_BYTES: usize = 64 << 10;
@@ -34,12 +35,21 @@ pub(crate) struct Scan<'f> {
     expected: Offset,
     chunk: Vec<u8>,
     chunk_at: u64,
+    next_chunk: usize,
 }
 
 impl<'f> Scan<'f> {
     /// Starts at `position`, where the batch with base offset `expected` must be.
     pub(crate) fn new(file: &'f dyn DiskFile, position: u64, end: u64, expected: Offset) -> Self {
-        Self { file, position, end, expected, chunk: Vec::new(), chunk_at: 0 }
+        Self {
+            file,
+            position,
+            end,
+            expected,
+            chunk: Vec::new(),
+            chunk_at: 0,
+            next_chunk: FIRST_CHUNK_BYTES,
+        }
     }
 
     /// Where the next batch begins.
@@ -124,7 +134,8 @@ impl<'f> Scan<'f> {
     fn bytes(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
         let chunk_end = self.chunk_at + self.chunk.len() as u64;
         if at < self.chunk_at || at + len as u64 > chunk_end {
-            let take = (self.end - at).min(CHUNK_BYTES as u64) as usize;
+            let take = (self.end - at).min(self.next_chunk.max(len) as u64) as usize;
+            self.next_chunk = (2 * self.next_chunk).min(CHUNK_BYTES);
             self.chunk.resize(take, 0);
             self.file.read_exact_at(&mut self.chunk, at)?;
             self.chunk_at = at;

@@ -375,3 +375,18 @@ fn a_disk_without_a_byte_left_opens_reads_and_deletes() {
     assert!(partition(&log).offsets().start > 0);
     log.close().unwrap();
 }
+
+#[test]
+fn a_disk_that_does_not_keep_up_is_not_flooded() {
+    let sim = SimEnv::new(1);
+    let options = LogOptions { max_unsynced_bytes: 2000, ..manual() };
+    let log = Log::open(sim.env(), Path::new(ROOT), options).unwrap();
+    log.create_topic("t", 1, &[]).unwrap();
+    let partition = partition(&log);
+    let large = batch(&[&[1; 5000]]);
+    partition.append(large.clone()).unwrap();
+    let refused = partition.append(batch(&[b"x"]));
+    assert!(matches!(refused, Err(LogError::StorageFull { .. })), "{refused:?}");
+    log.commit_step();
+    assert_eq!(partition.append(large).unwrap().base_offset, 1, "caught up");
+}
