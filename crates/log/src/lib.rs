@@ -20,7 +20,7 @@
 //! # Files
 //!
 //! ```text
-//! FORMAT, LOCK, catalog
+//! FORMAT, LOCK, catalog, and CLEAN while the log is closed
 //! t-<topic id>/<partition>/
 //!     00000000000000000000.log          head with two durable marks, then batches as sent
 //!     00000000000000000000.index        derived: offsets and times, sparse
@@ -52,7 +52,9 @@
 //!   missing segment, a damaged head. The partition becomes read-only with an alarm
 //!   ([`Log::alarms`]); nothing is changed or cut; what is good can be read.
 //!
-//! Whole batches beyond M that nobody was promised are kept, synced and shown.
+//! Whole batches beyond M that nobody was promised are kept, synced and shown. Unless the
+//! log was closed, they and the marks are written again first: after a failed sync the
+//! page cache may show bytes that no further sync would write.
 //!
 //! So no acknowledged batch is ever cut as long as M covers it:
 //! - after `kill -9` always, since the mark was written before the acknowledgement;

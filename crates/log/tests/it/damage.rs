@@ -304,8 +304,8 @@ fn one_process_at_a_time_and_only_in_a_log() {
     drop(log);
     open().unwrap();
 
-    world.sim.disk.create_dir_all(Path::new("/home")).unwrap();
-    world.sim.disk.open(Path::new("/home/letter.txt"), OpenMode::Create).unwrap();
-    let foreign = Log::open(world.sim.env(), Path::new("/home"), manual()).unwrap_err();
+    world.sim.disk.create_dir_all(Path::new("/letters")).unwrap();
+    world.sim.disk.open(Path::new("/letters/letter.txt"), OpenMode::Create).unwrap();
+    let foreign = Log::open(world.sim.env(), Path::new("/letters"), manual()).unwrap_err();
     assert!(foreign.to_string().contains("'letter.txt'"), "{foreign}");
 }

@@ -9,6 +9,8 @@
 //! - a created topic stays, a deleted one is gone for good;
 //! - after a failed sync nothing is acknowledged any more.
 
+mod partition;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -18,55 +20,15 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use thalweg_core::env::sim::{FaultPlan, OpKind, SimEnv, SimRandom};
 use thalweg_core::env::{Disk, Random};
-use thalweg_core::ids::{Offset, ProducerId};
+use thalweg_core::ids::Offset;
 use thalweg_core::partition_log::{Isolation, LogError, LogStore, PartitionLog};
-use thalweg_core::record_batch::{self, BatchBuilder, BatchHeader, Compression, RecordBatch};
+use thalweg_core::record_batch::{self, BatchBuilder, Compression, RecordBatch};
 use thalweg_log::{Log, LogOptions};
 
-use crate::support::{build, manual, read_from};
+use crate::support::{build, manual};
+use partition::{PartitionModel, Written, check_partition, push};
 
 const ROOT: &str = "/data/log";
-
-#[derive(Clone)]
-struct Written {
-    header: BatchHeader,
-    bytes: Bytes,
-}
-
-#[derive(Default)]
-struct PartitionModel {
-    /// Everything appended, oldest first; beyond `acked` it may be lost.
-    batches: Vec<Written>,
-    acked: Offset,
-    start: Offset,
-    /// Next sequence and epoch of each producer.
-    sequences: BTreeMap<i64, (i16, i32)>,
-}
-
-impl PartitionModel {
-    fn end(&self) -> Offset {
-        self.batches.last().map_or(0, |batch| batch.header.next_offset())
-    }
-
-    fn last_of(&self, producer: i64) -> Vec<&Written> {
-        let own = |batch: &&Written| batch.header.producer_id == producer;
-        let mut last: Vec<_> = self.batches.iter().rev().filter(own).take(5).collect();
-        let epoch = last.first().map(|batch| batch.header.producer_epoch);
-        last.retain(|batch| Some(batch.header.producer_epoch) == epoch);
-        last
-    }
-
-    /// Sequences as they follow from the batches that are left.
-    fn recount(&mut self) {
-        self.sequences.clear();
-        for Written { header, .. } in &self.batches {
-            if header.has_producer() {
-                let next = record_batch::last_sequence_of(header.last_sequence(), 1);
-                self.sequences.insert(header.producer_id, (header.producer_epoch, next));
-            }
-        }
-    }
-}
 
 #[derive(Default)]
 struct TopicModel {
@@ -526,61 +488,6 @@ impl World {
             950..970 => self.heal(),
             _ => self.restart(),
         }
-    }
-}
-
-fn push(model: &mut PartitionModel, bytes: &Bytes) {
-    let mut stored = bytes.to_vec();
-    record_batch::set_base_offset(&mut stored, model.end());
-    record_batch::set_leader_epoch(&mut stored, 0);
-    let header = BatchHeader::parse(&stored).unwrap();
-    if header.has_producer() {
-        let next = record_batch::last_sequence_of(header.last_sequence(), 1);
-        model.sequences.insert(header.producer_id, (header.producer_epoch, next));
-    }
-    model.batches.push(Written { header, bytes: stored.into() });
-}
-
-/// Compares a partition just opened with its model, which then forgets what is lost.
-fn check_partition(partition: &dyn PartitionLog, model: &mut PartitionModel, max_bytes: usize) {
-    let name = partition.name();
-    let offsets = partition.offsets();
-    assert!(offsets.start >= model.start, "{name}: the log start went back");
-    assert!(offsets.start <= model.acked.max(model.start), "{name}: start beyond the durable");
-    model.start = offsets.start;
-    assert_eq!(offsets.high_watermark, offsets.end, "{name}");
-    assert!(
-        offsets.end >= model.acked,
-        "{name}: {} was acknowledged, the log ends at {}",
-        model.acked,
-        offsets.end
-    );
-    let kept = model.batches.partition_point(|batch| batch.header.base_offset < offsets.end);
-    model.batches.truncate(kept);
-    assert_eq!(model.end(), offsets.end, "{name}: the end is not that of a batch");
-    let first = model.batches.partition_point(|batch| batch.header.base_offset < model.start);
-    let found = read_from(partition, model.start, max_bytes).unwrap();
-    let expected: Vec<_> = model.batches[first..]
-        .iter()
-        .map(|batch| (batch.header.base_offset, batch.bytes.clone()))
-        .collect();
-    assert_eq!(found.len(), expected.len(), "{name}: number of batches");
-    for (found, expected) in found.iter().zip(&expected) {
-        assert_eq!(found, expected, "{name}: a batch has changed");
-    }
-    model.acked = offsets.end;
-    model.recount();
-    for producer in model.sequences.keys() {
-        let last = model.last_of(*producer)[0].header;
-        if last.base_offset < model.start {
-            continue;
-        }
-        let position = partition.producer(ProducerId(*producer)).expect("a producer was forgotten");
-        assert_eq!(
-            (position.epoch, position.last_sequence, position.last_offset),
-            (last.producer_epoch, last.last_sequence(), last.last_offset()),
-            "{name}: producer {producer}"
-        );
     }
 }
 
