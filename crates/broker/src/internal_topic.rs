@@ -30,7 +30,7 @@ const BATCH_BYTES: usize = 256 << 10;
 /// there is more than a little.
 const CONFIG: &[(&str, &str)] = &[
     ("max.message.bytes", "33554432"),
-    ("retention.bytes", "67108864"),
+    ("retention.bytes", "268435456"),
     ("retention.ms", "-1"),
     ("segment.bytes", "16777216"),
 ];

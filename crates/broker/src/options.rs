@@ -47,6 +47,8 @@ pub struct Limits {
     pub frame_bytes: usize,
     /// Largest frame of a request that is not a produce request.
     pub control_frame_bytes: usize,
+    /// Request bytes held at a time for one connection.
+    pub connection_bytes: usize,
     /// Request bytes held at a time, over all connections (`queued.max.request.bytes`).
     pub request_bytes: usize,
     /// Bytes of fetched records held at a time, over all connections. When they are
@@ -60,7 +62,8 @@ pub struct Limits {
     pub request_elements: usize,
     /// Requests of one connection that wait for their answer; more are not read.
     pub requests_in_flight: usize,
-    /// Connections at a time; more are closed at once.
+    /// Connections at a time; more are closed at once. With the log's files the default
+    /// fits into the 1024 file descriptors that a process usually has.
     pub connections: usize,
     /// A connection on which nothing moved for so long is closed
     /// (`connections.max.idle.ms`).
@@ -74,13 +77,14 @@ impl Default for Limits {
         Self {
             frame_bytes: 100 << 20,
             control_frame_bytes: 16 << 20,
+            connection_bytes: 64 << 20,
             request_bytes: 256 << 20,
             fetch_bytes: 256 << 20,
             fetch_floor_bytes: 64 << 10,
             fetch_response_bytes: 55 << 20,
             request_elements: 200_000,
             requests_in_flight: 128,
-            connections: 2_000,
+            connections: 400,
             idle_timeout: Duration::from_secs(600),
             frame_timeout: Duration::from_secs(30),
         }
@@ -104,6 +108,10 @@ pub struct GroupOptions {
     pub max_groups: usize,
     /// Bytes of subscriptions and assignments of one group.
     pub max_group_bytes: usize,
+    /// Bytes of subscriptions and assignments of all groups.
+    pub max_member_bytes: usize,
+    /// Bytes of committed offsets of all groups.
+    pub max_offset_bytes: usize,
     /// Longest metadata string of a committed offset (`offset.metadata.max.bytes`).
     pub max_metadata_bytes: usize,
     /// How long offsets of a group without members are kept
@@ -119,7 +127,9 @@ impl Default for GroupOptions {
             max_session_timeout_ms: 1_800_000,
             max_members: 1_000,
             max_groups: 10_000,
-            max_group_bytes: 64 << 20,
+            max_group_bytes: 16 << 20,
+            max_member_bytes: 64 << 20,
+            max_offset_bytes: 64 << 20,
             max_metadata_bytes: 4_096,
             offset_retention_ms: 7 * 24 * 3_600_000,
         }

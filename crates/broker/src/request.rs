@@ -127,15 +127,16 @@ pub(crate) struct Client {
     pub(crate) principal: Principal,
 }
 
-/// A request's share of the memory for requests, held by whatever holds its bytes.
+/// A request's share of the memory for requests, of its connection's and of all, held
+/// by whatever holds its bytes.
 #[derive(Clone)]
 pub(crate) struct Permit {
-    _share: Arc<Share>,
+    _shares: Arc<[Share; 2]>,
 }
 
 impl Permit {
-    pub(crate) fn new(share: Share) -> Self {
-        Self { _share: Arc::new(share) }
+    pub(crate) fn new(of_connection: Share, of_all: Share) -> Self {
+        Self { _shares: Arc::new([of_connection, of_all]) }
     }
 }
 
@@ -148,7 +149,7 @@ pub(crate) struct RequestContext {
     pub(crate) client_id: Arc<str>,
     /// What the answer must begin with.
     pub(crate) head: ResponseHead,
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl RequestContext {
@@ -161,7 +162,7 @@ impl RequestContext {
         let head =
             ResponseHead { correlation_id: header.correlation_id, version: header.api_version };
         let client_id = header.client_id.unwrap_or_else(|| "".into());
-        Self { broker, client, client_id, head, _permit: permit }
+        Self { broker, client, client_id, head, permit }
     }
 
     /// Version of the request and of its answer.
@@ -191,6 +192,19 @@ impl RequestContext {
     ) -> Result<Answer, RequestError> {
         Ok(Answer::Now(self.head.encode(response)?))
     }
+
+    /// An answer that is not ready yet and may hold on to the request's bytes.
+    pub(crate) fn later(
+        &self,
+        frame: impl Future<Output = Result<ResponseFrame, RequestError>> + Send + 'static,
+    ) -> Answer {
+        let permit = self.permit.clone();
+        Answer::Later(Box::pin(async move {
+            let frame = frame.await;
+            drop(permit);
+            frame
+        }))
+    }
 }
 
 /// A frame to be sent when it is ready.
@@ -208,8 +222,8 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// An answer that is not ready yet.
-    pub(crate) fn later(
+    /// An answer that is not ready yet and holds nothing of the request.
+    pub(crate) fn later_without_request(
         frame: impl Future<Output = Result<ResponseFrame, RequestError>> + Send + 'static,
     ) -> Self {
         Self::Later(Box::pin(frame))

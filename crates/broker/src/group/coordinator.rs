@@ -15,13 +15,15 @@ use crate::options::GroupOptions;
 pub(crate) struct Coordinator {
     pub(super) options: GroupOptions,
     pub(super) groups: BTreeMap<String, Group>,
+    /// Bytes held for committed offsets.
+    pub(super) offset_bytes: usize,
     /// Monotonic time at which old offsets are looked for again.
     pub(super) next_expiry_ms: u64,
 }
 
 impl Coordinator {
     pub(crate) fn new(options: GroupOptions) -> Self {
-        Self { options, groups: BTreeMap::new(), next_expiry_ms: 0 }
+        Self { options, groups: BTreeMap::new(), offset_bytes: 0, next_expiry_ms: 0 }
     }
 
     /// Takes an input. `token` names the request behind it, if there is one, and comes
@@ -58,16 +60,20 @@ impl Coordinator {
         match entry {
             Entry::Offset { group, partition, offset } => {
                 let group = self.groups.entry(group.clone()).or_insert_with(|| Group::new(0));
-                group.offsets.insert(partition.clone(), offset.clone());
+                let former = group.offsets.insert(partition.clone(), offset.clone());
                 group.empty_since = group.empty_since.max(offset.committed_at);
+                self.offset_bytes += offset.bytes(partition);
+                self.offset_bytes -= former.map_or(0, |former| former.bytes(partition));
             }
             Entry::OffsetRemoved { group, partition } => {
-                if let Some(group) = self.groups.get_mut(group) {
-                    group.offsets.remove(partition);
-                }
+                let group = self.groups.get_mut(group);
+                let former = group.and_then(|group| group.offsets.remove(partition));
+                self.offset_bytes -= former.map_or(0, |former| former.bytes(partition));
             }
             Entry::GroupRemoved { group } => {
-                self.groups.remove(group);
+                let offsets = self.groups.remove(group).map(|group| group.offsets);
+                let offsets = offsets.iter().flatten();
+                self.offset_bytes -= offsets.map(|(at, offset)| offset.bytes(at)).sum::<usize>();
             }
             // Said of members that are already here; only a replay restores them.
             Entry::Generation { .. } => {}

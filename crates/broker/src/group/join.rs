@@ -6,9 +6,6 @@ use super::messages::{JoinInput, JoinReply, Now, Output, Reply, Token};
 use super::state::{Group, Phase};
 use crate::error_code::ErrorCode;
 
-/// Bytes held for one member besides what it sends.
-const MEMBER_BYTES: usize = 256;
-
 impl Coordinator {
     pub(super) fn join(&mut self, token: Token, join: JoinInput, now: Now, out: &mut Vec<Output>) {
         let member_id = join.member_id.clone();
@@ -28,6 +25,7 @@ impl Coordinator {
         if let Err((code, id)) = outcome {
             step.reply(Reply::join_refused(code, &id));
         }
+        group.count_bytes();
     }
 
     fn check_join(&self, join: &JoinInput) -> Result<(), ErrorCode> {
@@ -38,6 +36,11 @@ impl Coordinator {
         }
         if !allowed.contains(&session) {
             return Err(ErrorCode::InvalidSessionTimeout);
+        }
+        let bytes = join.bytes();
+        let held: usize = self.groups.values().map(|group| group.member_bytes).sum();
+        if held + bytes > self.options.max_member_bytes {
+            return Err(ErrorCode::PolicyViolation);
         }
         let Some(group) = self.groups.get(&join.group) else {
             return match () {
@@ -59,9 +62,7 @@ impl Coordinator {
         if !counted && group.members.len() + group.pending.len() >= self.options.max_members {
             return Err(ErrorCode::GroupMaxSizeReached);
         }
-        let bytes: usize =
-            join.protocols.iter().map(|(name, bytes)| name.len() + bytes.len()).sum();
-        if group.member_bytes() + bytes + MEMBER_BYTES > self.options.max_group_bytes {
+        if group.member_bytes + bytes > self.options.max_group_bytes {
             return Err(ErrorCode::GroupMaxSizeReached);
         }
         Ok(())

@@ -81,8 +81,24 @@ impl Member {
 
     /// Bytes held for it.
     pub(super) fn bytes(&self) -> usize {
-        const FIXED: usize = 256;
-        let protocols = self.protocols.iter().map(|(name, bytes)| name.len() + bytes.len());
-        FIXED + self.assignment.len() + self.client_id.len() + protocols.sum::<usize>()
+        let instance = self.instance_id.as_ref().map_or(0, String::len);
+        held(&self.protocols, instance + self.client_id.len()) + self.assignment.len()
+    }
+}
+
+/// Bytes held for what a member sends: its protocols, and names of so many bytes, which
+/// are kept in several places.
+fn held(protocols: &[(String, Bytes)], names: usize) -> usize {
+    const FIXED: usize = 256;
+    const PLACES: usize = 4;
+    let protocols = protocols.iter().map(|(name, bytes)| name.len() + bytes.len());
+    FIXED + PLACES * names + protocols.sum::<usize>()
+}
+
+impl JoinInput {
+    /// Bytes that the member would be held in.
+    pub(super) fn bytes(&self) -> usize {
+        let instance = self.instance_id.as_ref().map_or(0, String::len);
+        held(&self.protocols, instance + self.client_id.len())
     }
 }

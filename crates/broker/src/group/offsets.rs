@@ -25,23 +25,31 @@ impl Coordinator {
             return;
         }
         let mut entries = Vec::with_capacity(commit.offsets.len());
+        let mut room = self.options.max_offset_bytes.saturating_sub(self.offset_bytes);
         let mut codes = Vec::with_capacity(commit.offsets.len());
         for offset in commit.offsets {
             if offset.metadata.len() > self.options.max_metadata_bytes {
                 codes.push(ErrorCode::OffsetMetadataTooLarge.code());
                 continue;
             }
+            let (group, partition) = (commit.member.group.clone(), offset.partition);
+            let offset = CommittedOffset {
+                offset: offset.offset,
+                leader_epoch: offset.leader_epoch,
+                metadata: offset.metadata,
+                committed_at: now.wall_ms,
+            };
+            // What takes the place of another commit is let pass: groups must get on.
+            let replaces =
+                self.groups.get(&group).is_some_and(|g| g.offsets.contains_key(&partition));
+            let bytes = offset.bytes(&partition);
+            if bytes > room && !replaces {
+                codes.push(ErrorCode::PolicyViolation.code());
+                continue;
+            }
+            room = room.saturating_sub(bytes);
             codes.push(NONE);
-            entries.push(Entry::Offset {
-                group: commit.member.group.clone(),
-                partition: offset.partition,
-                offset: CommittedOffset {
-                    offset: offset.offset,
-                    leader_epoch: offset.leader_epoch,
-                    metadata: offset.metadata,
-                    committed_at: now.wall_ms,
-                },
-            });
+            entries.push(Entry::Offset { group, partition, offset });
         }
         if !entries.is_empty() {
             out.push(Output::Persist(entries));

@@ -8,6 +8,7 @@ impl Group {
     /// Takes a member out; whatever it waited for is answered with `code`.
     pub(super) fn remove_member(&mut self, id: &str, code: ErrorCode, out: &mut Vec<Output>) {
         let Some(member) = self.members.remove(id) else { return };
+        self.count_bytes();
         if let Some(instance) = &member.instance_id
             && self.instances.get(instance).is_some_and(|current| current == id)
         {

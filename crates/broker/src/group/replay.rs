@@ -75,6 +75,7 @@ impl Coordinator {
         for member in members {
             group.restore_member(member, protocol_type.as_deref(), protocol.as_deref(), now);
         }
+        group.count_bytes();
     }
 
     /// The whole state as entries that [`Replay`] takes.

@@ -26,7 +26,7 @@ const TOPIC: &str = "__consumer_offsets";
 /// A snapshot is written when so many bytes were written since the last one...
 const SNAPSHOT_BYTES: usize = 8 << 20;
 /// ...and at least this many times the size of the last one.
-const SNAPSHOT_RATIO: usize = 4;
+const SNAPSHOT_RATIO: usize = 2;
 /// The timer never sleeps longer, so that a missed wake-up heals.
 const SLEEP_MS_MAX: u64 = 3_600_000;
 

@@ -93,6 +93,14 @@ pub struct CommittedOffset {
     pub committed_at: Millis,
 }
 
+impl CommittedOffset {
+    /// Bytes held for it.
+    pub(super) fn bytes(&self, at: &TopicPartition) -> usize {
+        const FIXED: usize = 128;
+        FIXED + at.topic.len() + self.metadata.len()
+    }
+}
+
 /// The state with its deadlines, in monotonic milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
@@ -125,6 +133,8 @@ pub(super) struct Group {
     pub(super) offsets: BTreeMap<TopicPartition, CommittedOffset>,
     /// Wall time since which there are no members.
     pub(super) empty_since: Millis,
+    /// Bytes held for members, as of the last change.
+    pub(super) member_bytes: usize,
     next_order: u64,
 }
 
@@ -141,6 +151,7 @@ impl Group {
             instances: BTreeMap::new(),
             offsets: BTreeMap::new(),
             empty_since: wall_ms,
+            member_bytes: 0,
             next_order: 0,
         }
     }
@@ -203,9 +214,9 @@ impl Group {
         self.pending.is_empty() && self.members.values().all(|member| member.joining.is_some())
     }
 
-    /// Bytes held for members.
-    pub(super) fn member_bytes(&self) -> usize {
-        self.members.values().map(Member::bytes).sum()
+    /// Counts the bytes held for members, after they changed.
+    pub(super) fn count_bytes(&mut self) {
+        self.member_bytes = self.members.values().map(Member::bytes).sum();
     }
 
     /// What is remembered of generation and members.

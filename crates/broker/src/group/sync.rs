@@ -47,7 +47,7 @@ impl Coordinator {
             }
             Phase::Completing { .. } => {
                 let bytes: usize = sync.assignments.iter().map(|(_, bytes)| bytes.len()).sum();
-                if group.member_bytes() + bytes > max_bytes {
+                if group.member_bytes + bytes > max_bytes {
                     return Err(ErrorCode::GroupMaxSizeReached);
                 }
                 group.wait_for_assignment(&id, token, out);
@@ -82,6 +82,7 @@ impl Group {
         for (id, member) in &mut self.members {
             member.assignment = assignments.remove(id).unwrap_or_default();
         }
+        self.count_bytes();
         self.phase = Phase::Stable;
         out.push(Output::Persist(vec![self.entry(name, now.wall_ms)]));
         let ids: Vec<_> = self.members.keys().cloned().collect();

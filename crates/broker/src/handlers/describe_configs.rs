@@ -1,5 +1,7 @@
 //! DescribeConfigs: every setting of topics and of the broker, with its default.
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::describe_configs_request::{
     DescribeConfigsRequest, DescribeConfigsResource,
 };
@@ -22,7 +24,12 @@ pub(crate) async fn handle(
     request: DescribeConfigsRequest,
 ) -> Result<Answer, RequestError> {
     let mut results = Vec::with_capacity(request.resources.len());
+    // Named twice, described once: the answer must not outgrow what there is.
+    let mut seen = HashSet::new();
     for resource in &request.resources {
+        if !seen.insert((resource.resource_type, resource.resource_name.clone())) {
+            continue;
+        }
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());

@@ -1,5 +1,7 @@
 //! DescribeGroups: members and assignments of groups.
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::describe_groups_response::{
     DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
@@ -19,7 +21,9 @@ pub(crate) async fn handle(
     request: DescribeGroupsRequest,
 ) -> Result<Answer, RequestError> {
     let operations = request.include_authorized_operations;
-    let groups = request.groups.into_iter();
+    // Named twice, described once: the answer must not outgrow what there is.
+    let mut seen = HashSet::new();
+    let groups = request.groups.into_iter().filter(|group| seen.insert(group.clone()));
     let groups = groups.map(|group| describe(&context, group, operations)).collect();
     context.answer(&DescribeGroupsResponse::default().with_groups(groups))
 }

@@ -24,7 +24,7 @@ pub(crate) async fn handle(
     };
     let reply = context.broker.groups.submit(Input::Heartbeat(member));
     let head = context.head;
-    Ok(Answer::later(async move {
+    Ok(context.later(async move {
         match reply.await {
             Ok(Reply::Code(code)) => head.encode(&response.with_error_code(code)),
             _ => Err(RequestError::Stopping),

@@ -29,7 +29,7 @@ pub(crate) async fn handle(
     drop(request);
     let reply = context.broker.groups.submit(Input::Join(input));
     let head = context.head;
-    Ok(Answer::later(async move {
+    Ok(context.later(async move {
         match reply.await {
             Ok(Reply::Join(reply)) => head.encode(&response(reply, version)),
             _ => Err(RequestError::Stopping),

@@ -31,7 +31,7 @@ pub(crate) async fn handle(
     };
     let reply = context.broker.groups.submit(Input::Leave(input));
     let head = context.head;
-    Ok(Answer::later(async move {
+    Ok(context.later(async move {
         match reply.await {
             Ok(Reply::Codes(codes)) => head.encode(&response(codes, members, version)),
             _ => Err(RequestError::Stopping),

@@ -1,5 +1,7 @@
 //! ListOffsets: the ends of a partition, or the first record since a time.
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
@@ -32,12 +34,16 @@ pub(crate) async fn handle(
     // A time is looked up in the log itself, which may have to read the disk.
     let (lookup, topics) = (context.clone(), request.topics);
     let topics = blocking(move || {
+        let mut seen = HashSet::new();
         topics
             .into_iter()
             .map(|topic| {
-                let partitions = topic.partitions.iter();
-                let partitions =
-                    partitions.map(|wanted| answer(&lookup, &topic.name, wanted, committed));
+                let partitions = topic.partitions.iter().map(|wanted| {
+                    // As in Kafka: each look-up takes time, and one is enough.
+                    let first = seen.insert((topic.name.clone(), wanted.partition_index));
+                    let first = first.then_some(()).ok_or(ErrorCode::InvalidRequest);
+                    answer(&lookup, &topic.name, wanted, committed, first)
+                });
                 ListOffsetsTopicResponse::default()
                     .with_partitions(partitions.collect())
                     .with_name(topic.name.clone())
@@ -53,10 +59,11 @@ fn answer(
     topic: &str,
     wanted: &ListOffsetsPartition,
     committed: bool,
+    allowed: Result<(), ErrorCode>,
 ) -> ListOffsetsPartitionResponse {
     let response =
         ListOffsetsPartitionResponse::default().with_partition_index(wanted.partition_index);
-    match find(context, topic, wanted, committed) {
+    match allowed.and_then(|()| find(context, topic, wanted, committed)) {
         Ok((offset, timestamp)) => {
             let epoch = if context.version() >= 4 && offset >= 0 { LEADER_EPOCH } else { -1 };
             response.with_offset(offset).with_timestamp(timestamp).with_leader_epoch(epoch)

@@ -1,5 +1,7 @@
 //! Metadata: the broker and the topics, created on demand where that is allowed.
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kafka_protocol::messages::metadata_response::{
@@ -50,7 +52,12 @@ pub(crate) async fn handle(
             let create = context.broker.auto_create_topics
                 && (version < 4 || request.allow_auto_topic_creation);
             let mut described = Vec::with_capacity(topics.len());
+            // Named twice, described once: the answer must not outgrow what there is.
+            let mut seen = HashSet::new();
             for topic in topics {
+                if !seen.insert((topic.name.clone(), topic.topic_id)) {
+                    continue;
+                }
                 described.push(named(&context, topic, create, topic_operations).await);
             }
             described

@@ -61,7 +61,7 @@ pub(crate) async fn handle(
         instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
     };
     let reply = context.broker.groups.submit(Input::Commit(CommitInput { member, offsets }));
-    Ok(Answer::later(async move {
+    Ok(context.later(async move {
         let Ok(Reply::Codes(codes)) = reply.await else { return Err(RequestError::Stopping) };
         for (at, (topic, partition)) in places.into_iter().enumerate() {
             let code = match &codes {

@@ -1,5 +1,7 @@
 //! OffsetFetch: the committed offsets of one group, or from version 8 on of several.
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequest;
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
@@ -25,7 +27,12 @@ pub(crate) async fn handle(
 ) -> Result<Answer, RequestError> {
     if context.version() >= 8 {
         let mut groups = Vec::with_capacity(request.groups.len());
+        // Named twice, answered once: the answer must not outgrow what there is.
+        let mut seen = HashSet::new();
         for group in request.groups {
+            if !seen.insert(group.group_id.clone()) {
+                continue;
+            }
             let wanted = group.topics.map(|topics| {
                 topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
             });

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::produce_request::{ProduceRequest, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
@@ -65,13 +66,14 @@ pub(crate) async fn handle(
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let partitions = append_topic(&context, &topic, refusal);
-        topics.push((topic.name, partitions));
+        // A copy, so that the records do not stay in memory until they are durable.
+        topics.push((TopicName(StrBytes::from_string(topic.name.to_string())), partitions));
     }
     if acks == 0 {
         return unacknowledged(&topics);
     }
     let (head, version) = (context.head, context.version());
-    Ok(Answer::later(async move {
+    Ok(Answer::later_without_request(async move {
         let mut responses = Vec::with_capacity(topics.len());
         for (name, partitions) in topics {
             let mut answered = Vec::with_capacity(partitions.len());

@@ -36,7 +36,7 @@ pub(crate) async fn handle(
     drop(request);
     let reply = context.broker.groups.submit(Input::Sync(input));
     let head = context.head;
-    Ok(Answer::later(async move {
+    Ok(context.later(async move {
         match reply.await {
             Ok(Reply::Sync(reply)) => head.encode(&response(reply, version)),
             _ => Err(RequestError::Stopping),

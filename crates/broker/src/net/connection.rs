@@ -21,6 +21,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::budget::Budget;
 use super::frame_reader::{FrameReader, FrameStart};
 use crate::api;
 use crate::broker::Broker;
@@ -83,6 +84,7 @@ async fn start_requests(
     queue: mpsc::Sender<Answer>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<Ended, RequestError> {
+    let own_budget = Budget::new(broker.limits.connection_bytes);
     let mut frames = FrameReader::new(socket, &broker.limits);
     loop {
         let Ok(slot) = queue.reserve().await else { return Ok(Ended::PeerClosed) };
@@ -92,9 +94,11 @@ async fn start_requests(
         };
         let Some(start) = start else { return Ok(Ended::PeerClosed) };
         check_length(&broker, start)?;
-        let share = broker.request_budget.acquire(start.length).await;
+        let of_connection = own_budget.acquire(start.length).await;
+        let of_all = broker.request_budget.acquire(start.length).await;
         let frame = frames.body(start.length).await?;
-        let answer = start_request(&broker, &client, frame, Permit::new(share)).await?;
+        let permit = Permit::new(of_connection, of_all);
+        let answer = start_request(&broker, &client, frame, permit).await?;
         if !matches!(answer, Answer::None) {
             slot.send(answer);
         }

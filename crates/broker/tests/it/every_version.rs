@@ -330,7 +330,8 @@ async fn offset_commit_and_fetch() {
                 let group = OffsetFetchRequestGroup::default()
                     .with_group_id(GroupId(text("group-9")))
                     .with_topics((!all).then(|| vec![topic]));
-                request.groups = vec![group.clone(), group];
+                let other = group.clone().with_group_id(GroupId(text("group-8")));
+                request.groups = vec![other.clone(), group, other];
             } else {
                 let topic = OffsetFetchRequestTopic::default()
                     .with_name(name("topic"))
@@ -341,6 +342,7 @@ async fn offset_commit_and_fetch() {
             let answer = bench.client.call(version, &request).await;
             let found = match version {
                 8.. => {
+                    assert_eq!(answer.groups.len(), 2, "each group once");
                     let found = &answer.groups[1].topics[0].partitions[0];
                     (found.committed_offset, found.metadata.clone())
                 }

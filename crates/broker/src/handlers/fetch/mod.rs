@@ -33,9 +33,10 @@ pub(crate) async fn handle(
     let deadline = Instant::now() + Duration::from_millis(wait_ms);
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
     let fetch = Fetch::resolve(&context, request);
-    Ok(Answer::later(async move {
+    let head = context.head;
+    Ok(context.later(async move {
         let fetch = collect_until(fetch, min_bytes, deadline).await;
-        encode::encode(context.head, NONE, fetch)
+        encode::encode(head, NONE, fetch)
     }))
 }
 

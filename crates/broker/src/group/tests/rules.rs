@@ -1,153 +1,6 @@
-//! The group coordinator, one rule at a time.
+//! Who may join, what a rebalance does, what is committed, and what is refused.
 
-use bytes::Bytes;
-use thalweg_core::ids::TopicPartition;
-
-use super::coordinator::Coordinator;
-use super::entry::{Entry, Line, MemberEntry};
-use super::messages::*;
-use super::replay::Replay;
-use super::state::{CommittedOffset, GroupState};
-use crate::error_code::{ErrorCode, NONE};
-use crate::options::GroupOptions;
-
-/// A coordinator with a clock of its own; what it wants persisted is applied at once.
-struct Bench {
-    coordinator: Coordinator,
-    now: Now,
-    token: Token,
-    replies: Vec<(Token, Reply)>,
-    entries: Vec<Entry>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self {
-            coordinator: Coordinator::new(GroupOptions::default()),
-            now: Now { monotonic_ms: 1_000, wall_ms: 1_700_000_000_000 },
-            token: 0,
-            replies: Vec::new(),
-            entries: Vec::new(),
-        }
-    }
-
-    fn send(&mut self, input: Input) -> Token {
-        self.token += 1;
-        for output in self.coordinator.step(self.token, input, self.now) {
-            match output {
-                Output::Reply(token, reply) => self.replies.push((token, reply)),
-                Output::Persist(entries) => {
-                    entries.iter().for_each(|entry| self.coordinator.apply(entry));
-                    self.entries.extend(entries);
-                }
-            }
-        }
-        self.token
-    }
-
-    fn advance(&mut self, ms: u64) {
-        self.now.monotonic_ms += ms;
-        self.now.wall_ms += ms as i64;
-        self.send(Input::Tick);
-    }
-
-    fn reply(&mut self, token: Token) -> Option<Reply> {
-        let at = self.replies.iter().position(|(of, _)| *of == token)?;
-        Some(self.replies.remove(at).1)
-    }
-
-    fn joined(&mut self, token: Token) -> JoinReply {
-        match self.reply(token) {
-            Some(Reply::Join(reply)) => reply,
-            other => panic!("no join reply but {other:?}"),
-        }
-    }
-
-    fn synced(&mut self, token: Token) -> SyncReply {
-        match self.reply(token) {
-            Some(Reply::Sync(reply)) => reply,
-            other => panic!("no sync reply but {other:?}"),
-        }
-    }
-
-    fn code(&mut self, input: Input) -> i16 {
-        let token = self.send(input);
-        match self.reply(token) {
-            Some(Reply::Code(code)) => code,
-            Some(Reply::Codes(Ok(codes))) => codes.into_iter().find(|c| *c != NONE).unwrap_or(NONE),
-            Some(Reply::Codes(Err(code))) => code.code(),
-            other => panic!("no code but {other:?}"),
-        }
-    }
-
-    fn state(&self) -> Option<GroupState> {
-        Some(self.coordinator.describe("g")?.summary.state)
-    }
-
-    /// A group with these members, stable in its generation. The first leads.
-    fn stable(&mut self, ids: &[&str]) -> i32 {
-        let joins: Vec<_> = ids.iter().map(|id| self.send(Input::Join(new_member(id)))).collect();
-        self.advance(200);
-        let replies: Vec<_> = joins.into_iter().map(|token| self.joined(token)).collect();
-        let generation = replies[0].generation;
-        let assignments = ids.iter().map(|id| ((*id).to_owned(), text(id))).collect();
-        for reply in replies.iter().rev() {
-            let mut input = sync(&reply.member_id, generation);
-            if reply.leader == reply.member_id {
-                input.assignments = Vec::clone(&assignments);
-            }
-            self.send(Input::Sync(input));
-        }
-        self.replies.clear();
-        assert_eq!(self.state(), Some(GroupState::Stable));
-        generation
-    }
-}
-
-fn text(of: &str) -> Bytes {
-    Bytes::from(format!("partitions of {of}"))
-}
-
-fn member(id: &str, generation: i32) -> MemberRef {
-    MemberRef { group: "g".into(), generation, member_id: id.into(), instance_id: None }
-}
-
-fn sync(id: &str, generation: i32) -> SyncInput {
-    SyncInput {
-        member: member(id, generation),
-        protocol_type: None,
-        protocol: None,
-        assignments: Vec::new(),
-    }
-}
-
-/// A join of a client old enough not to need an id first.
-fn new_member(fresh_id: &str) -> JoinInput {
-    JoinInput {
-        group: "g".into(),
-        member_id: String::new(),
-        instance_id: None,
-        client_id: "client".into(),
-        client_host: "127.0.0.1".into(),
-        session_timeout_ms: 10_000,
-        rebalance_timeout_ms: 60_000,
-        protocol_type: "consumer".into(),
-        protocols: vec![("range".into(), Bytes::from_static(b"topics"))],
-        requires_known_id: false,
-        can_skip_assignment: false,
-        fresh_id: fresh_id.into(),
-    }
-}
-
-fn commit(member: MemberRef, offset: i64) -> Input {
-    let offsets = vec![CommitOffset {
-        partition: TopicPartition::new("t", 0),
-        offset,
-        leader_epoch: -1,
-        metadata: "m".into(),
-    }];
-    Input::Commit(CommitInput { member, offsets })
-}
+use super::*;
 
 #[test]
 fn the_first_rebalance_waits_for_more_members() {
@@ -373,6 +226,37 @@ fn sizes_are_bounded() {
 }
 
 #[test]
+fn the_bytes_of_all_groups_are_bounded() {
+    let mut bench = Bench::new();
+    bench.coordinator.options.max_member_bytes = 10_000;
+    bench.coordinator.options.max_offset_bytes = 1_000;
+    let large = || vec![("range".into(), Bytes::from(vec![0; 6_000]))];
+    bench.send(Input::Join(JoinInput { protocols: large(), ..new_member("one") }));
+    let other = || JoinInput { group: "h".into(), protocols: large(), ..new_member("two") };
+    let refused = bench.send(Input::Join(other()));
+    assert_eq!(bench.joined(refused).error_code, ErrorCode::PolicyViolation.code());
+    let gone = LeaveInput { group: "g".into(), members: vec![("one".into(), None)] };
+    bench.send(Input::Leave(gone));
+    bench.replies.clear();
+    let taken = bench.send(Input::Join(other()));
+    assert!(bench.reply(taken).is_none(), "taken: it waits for others");
+
+    let group = |n: usize| MemberRef { group: format!("simple {n}"), ..member("", -1) };
+    let codes: Vec<_> = (0..20).map(|n| bench.code(commit(group(n), 1))).collect();
+    let taken = codes.iter().filter(|code| **code == NONE).count();
+    assert!((5..10).contains(&taken), "{codes:?}");
+    assert_eq!(codes[19], ErrorCode::PolicyViolation.code());
+    assert_eq!(bench.code(commit(group(0), 2)), NONE, "who has offsets gets on");
+    assert_eq!(bench.code(Input::DeleteGroup("simple 0".into())), NONE);
+    assert_eq!(bench.code(commit(group(19), 1)), NONE, "there is room again");
+    let all = (0..20).map(|n| Input::DeleteGroup(format!("simple {n}")));
+    all.for_each(|delete| {
+        bench.code(delete);
+    });
+    assert_eq!(bench.coordinator.offset_bytes, 0);
+}
+
+#[test]
 fn timeouts_must_be_sensible() {
     let mut bench = Bench::new();
     for session_timeout_ms in [-1, 0, 999, i32::MAX] {
@@ -413,114 +297,4 @@ fn offsets_are_deleted_on_request_with_their_topic_and_by_age() {
     assert_eq!(bench.coordinator.offsets("g").len(), 1);
     bench.advance(700_000);
     assert_eq!(bench.state(), None, "the offsets and with them the group");
-}
-
-#[test]
-fn a_restart_keeps_members_assignments_and_offsets() {
-    let mut bench = Bench::new();
-    let generation = bench.stable(&["one", "two"]);
-    bench.send(commit(member("one", generation), 42));
-    let mut replay = Replay::new(GroupOptions::default(), bench.now);
-    for entry in &bench.entries {
-        let line = Line::decode(&Line::Change(entry.clone()).encode()).expect("own line");
-        replay.take(line);
-    }
-    let before = bench.coordinator.describe("g");
-    bench.coordinator = replay.finish();
-    assert_eq!(bench.coordinator.describe("g"), before);
-    assert_eq!(bench.code(Input::Heartbeat(member("two", generation))), NONE);
-}
-
-#[test]
-fn a_snapshot_counts_only_when_it_is_complete() {
-    let mut bench = Bench::new();
-    bench.stable(&["one"]);
-    bench.send(commit(member("one", 1), 7));
-    let parts = bench.coordinator.entries(bench.now).into_iter().map(Line::SnapshotPart);
-    let mut snapshot = vec![Line::SnapshotBegin];
-    snapshot.extend(parts);
-    snapshot.push(Line::SnapshotEnd);
-    let other = Line::Change(Entry::Offset {
-        group: "h".into(),
-        partition: TopicPartition::new("t", 1),
-        offset: CommittedOffset {
-            offset: 1,
-            leader_epoch: -1,
-            metadata: String::new(),
-            committed_at: 1,
-        },
-    });
-    let before = std::slice::from_ref(&other);
-    let replayed = |lines: &[Line]| {
-        let mut replay = Replay::new(GroupOptions::default(), bench.now);
-        lines.iter().cloned().for_each(|line| replay.take(line));
-        replay.finish()
-    };
-    let whole = replayed(&[before, &snapshot[..]].concat());
-    assert_eq!(whole.describe("g"), bench.coordinator.describe("g"));
-    assert!(whole.describe("h").is_none(), "what was before a snapshot is gone");
-    for cut in 0..snapshot.len() {
-        let cut_short = [before, &snapshot[..cut], before].concat();
-        let state = replayed(&cut_short);
-        assert!(state.describe("h").is_some() && state.describe("g").is_none(), "cut at {cut}");
-    }
-}
-
-/// Every kind of line once.
-fn one_of_each() -> Vec<Line> {
-    let offset = Entry::Offset {
-        group: "group".into(),
-        partition: TopicPartition::new("topic", 3),
-        offset: CommittedOffset {
-            offset: 1_234_567,
-            leader_epoch: 5,
-            metadata: "métadonnées".into(),
-            committed_at: 1_700_000_000_123,
-        },
-    };
-    let generation = Entry::Generation {
-        group: "group".into(),
-        at: 1_700_000_000_456,
-        generation: 7,
-        protocol_type: Some("consumer".into()),
-        protocol: Some("range".into()),
-        leader: None,
-        members: vec![MemberEntry {
-            member_id: "client-1".into(),
-            instance_id: Some("instance".into()),
-            client_id: "client".into(),
-            client_host: "127.0.0.1".into(),
-            session_timeout_ms: 45_000,
-            rebalance_timeout_ms: 300_000,
-            subscription: Bytes::from_static(&[0, 1, 2]),
-            assignment: Bytes::from_static(&[3, 4]),
-        }],
-    };
-    let partition = TopicPartition::new("topic", 3);
-    vec![
-        Line::Change(offset.clone()),
-        Line::Change(Entry::OffsetRemoved { group: "group".into(), partition }),
-        Line::Change(generation),
-        Line::Change(Entry::GroupRemoved { group: "group".into() }),
-        Line::SnapshotBegin,
-        Line::SnapshotPart(offset),
-        Line::SnapshotEnd,
-    ]
-}
-
-/// Lines as version 1 writes them. They must be readable for ever.
-#[test]
-fn the_fixture_of_version_1_is_read() {
-    let fixture = include_str!("../../tests/fixtures/group_state_v1.hex");
-    let lines: Vec<_> = fixture.lines().filter(|line| !line.starts_with('#')).collect();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let expected: Vec<_> = one_of_each();
-    assert_eq!(lines, expected.iter().map(|line| hex(&line.encode())).collect::<Vec<_>>());
-    for (line, expected) in lines.iter().zip(expected) {
-        let bytes: Vec<_> = (0..line.len() / 2)
-            .map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).expect("hex"))
-            .collect();
-        assert_eq!(Line::decode(&bytes), Ok(expected));
-        assert!((0..bytes.len()).all(|length| Line::decode(&bytes[..length]).is_err()));
-    }
 }
