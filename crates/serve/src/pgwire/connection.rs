@@ -72,6 +72,7 @@ pub(super) async fn serve(socket: TcpStream, shared: Arc<Shared>, has_room: bool
         outbox,
         sql,
         principal,
+        pid: cancellable.pid,
         authorizer: Arc::clone(&shared.authorizer),
         settings,
         limits,

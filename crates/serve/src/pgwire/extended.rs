@@ -62,7 +62,7 @@ impl Session {
             let text = "cannot insert multiple commands into a prepared statement";
             return Err(PgError::new(sqlstate::SYNTAX, text));
         }
-        let plan = Plan::of(&sql)?;
+        let plan = self.plan(&sql)?;
         self.check_transaction(&plan)?;
         let count = params::count(&sql).max(param_types.len());
         if count == usize::from(u16::MAX) {
@@ -75,6 +75,7 @@ impl Session {
         let schema = match &plan {
             Plan::Empty => None,
             Plan::Own(own) => own_schema(own),
+            Plan::Catalog(query) => Some(query.schema()),
             Plan::Sql => {
                 let prepared = self.sql.prepare(&sql, &declared).await?;
                 for (declared, inferred) in declared.iter_mut().zip(prepared.params) {
@@ -225,6 +226,7 @@ impl Session {
                 Some(response) => response,
                 None => return Ok(PortalState::Done),
             },
+            Plan::Catalog(query) => self.execute_catalog(&statement.sql, query, params)?,
             Plan::Sql => only_one(self.execute_sql(&statement.sql, params).await?)?,
         };
         match Cursor::new(response, result_formats, self.settings.zone())? {

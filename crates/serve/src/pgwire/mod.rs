@@ -3,7 +3,7 @@
 //!
 //! A [`PgServer`] accepts connections; each is a [`connection`] that reads bounded
 //! messages ([`frame`], [`frontend`]) and hands them to its [`session`]. What is
-//! PostgreSQL's own is answered there (`own`, `settings`), the rest is a
+//! PostgreSQL's own is answered there (`own`, `settings`, [`catalog`]), the rest is a
 //! [`SqlSession`]'s. Rows of Arrow leave through a `cursor` and [`encode`].
 //!
 //! Transaction blocks are accepted for the sake of clients that open one around
@@ -14,6 +14,7 @@
 
 mod backend;
 mod cancel;
+mod catalog;
 mod connection;
 mod cursor;
 mod encode;

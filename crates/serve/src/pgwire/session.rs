@@ -12,13 +12,14 @@ use pgwire::messages::startup::ParameterStatus;
 use thalweg_core::authorizer::{Authorizer, Operation, Principal, Resource};
 
 use super::backend::{command_complete, ready_for_query, warning};
+use super::catalog::{Asker, CatalogQuery};
 use super::cursor::{Cursor, Wrapping, copy_out_response, row_description};
 use super::error::{PgError, Result, sqlstate};
 use super::extended::{Portal, Statement};
 use super::frame::{Failure, Outbox};
 use super::lexer::{leading_words, split};
 use super::own::OwnStatement;
-use super::params::ParamValue;
+use super::params::{ParamValue, substitute};
 use super::server::PgLimits;
 use super::service::{SqlResponse, SqlSession};
 use super::settings::Settings;
@@ -28,6 +29,8 @@ pub(super) struct Session {
     pub(super) outbox: Outbox,
     pub(super) sql: Box<dyn SqlSession>,
     pub(super) principal: Principal,
+    /// Number of the connection.
+    pub(super) pid: i32,
     pub(super) authorizer: Arc<dyn Authorizer>,
     pub(super) settings: Settings,
     pub(super) limits: PgLimits,
@@ -59,21 +62,58 @@ pub(super) enum Plan {
     Empty,
     /// The door.
     Own(OwnStatement),
+    /// The door, out of the catalog.
+    Catalog(CatalogQuery),
     /// SQL.
     Sql,
 }
 
-impl Plan {
-    /// Looks at one statement.
-    pub(super) fn of(sql: &str) -> Result<Self> {
-        if split(sql).is_empty() {
-            return Ok(Self::Empty);
-        }
-        Ok(OwnStatement::recognise(sql)?.map_or(Self::Sql, Self::Own))
-    }
-}
-
 impl Session {
+    /// Looks at one statement.
+    pub(super) fn plan(&self, sql: &str) -> Result<Plan> {
+        if split(sql).is_empty() {
+            return Ok(Plan::Empty);
+        }
+        if let Some(own) = OwnStatement::recognise(sql)? {
+            return Ok(Plan::Own(own));
+        }
+        let catalog = self.sql.catalog().and_then(|_| CatalogQuery::recognise(sql));
+        Ok(catalog.map_or(Plan::Sql, Plan::Catalog))
+    }
+
+    /// Answers a query of the catalog.
+    pub(super) fn execute_catalog(
+        &mut self,
+        sql: &str,
+        query: &CatalogQuery,
+        params: &[Option<ParamValue>],
+    ) -> Result<SqlResponse> {
+        self.authorize(Operation::Describe)?;
+        let Some(info) = self.sql.catalog() else {
+            return Err(PgError::internal("a catalog query without a catalog"));
+        };
+        let user = self.principal.name();
+        let asker = Asker { user, pid: self.pid, settings: &self.settings };
+        let batch = match params {
+            [] => query.run(info, &asker)?,
+            params => CatalogQuery::recognise(&substitute(sql, params)?)
+                .ok_or_else(|| PgError::internal("a catalog query changed by its parameters"))?
+                .run(info, &asker)?,
+        };
+        Ok(SqlResponse::rows(batch.schema(), vec![batch]))
+    }
+
+    fn authorize(&self, operation: Operation) -> Result<()> {
+        if self.authorizer.authorize(&self.principal, operation, Resource::Cluster) {
+            return Ok(());
+        }
+        let operation = format!("{operation:?}").to_lowercase();
+        Err(PgError::new(
+            sqlstate::NO_PRIVILEGE,
+            format!("permission denied for \"{}\" to {operation}", self.principal.name()),
+        ))
+    }
+
     /// What the client is told of the transaction.
     pub(super) fn put_ready(&mut self) -> Result<()> {
         let status = match self.transaction {
@@ -110,13 +150,7 @@ impl Session {
         params: &[Option<ParamValue>],
     ) -> Result<Vec<SqlResponse>> {
         let operation = operation_of(sql);
-        if !self.authorizer.authorize(&self.principal, operation, Resource::Cluster) {
-            let operation = format!("{operation:?}").to_lowercase();
-            return Err(PgError::new(
-                sqlstate::NO_PRIVILEGE,
-                format!("permission denied for \"{}\" to {operation}", self.principal.name()),
-            ));
-        }
+        self.authorize(operation)?;
         let responses = self.sql.execute(sql, params).await?;
         if let Transaction::Open { changed } = &mut self.transaction {
             *changed |= !matches!(operation, Operation::Read | Operation::Describe);
@@ -227,7 +261,7 @@ impl Session {
         query: &str,
         params: &[Option<ParamValue>],
     ) -> Result<(), Failure> {
-        if Plan::of(query)? != Plan::Sql {
+        if self.plan(query)? != Plan::Sql {
             return Err(PgError::not_supported("COPY takes a query in parentheses").into());
         }
         for response in self.execute_sql(query, params).await? {

@@ -26,7 +26,7 @@ impl Session {
     }
 
     async fn simple_statement(&mut self, sql: &str) -> Result<(), Failure> {
-        let plan = Plan::of(sql)?;
+        let plan = self.plan(sql)?;
         self.check_transaction(&plan)?;
         match plan {
             Plan::Empty => Ok(()),
@@ -34,6 +34,10 @@ impl Session {
                 Some(response) => self.send_described(response).await,
                 None => Ok(()),
             },
+            Plan::Catalog(query) => {
+                let response = self.execute_catalog(sql, &query, &[])?;
+                self.send_described(response).await
+            }
             Plan::Sql => {
                 for response in self.execute_sql(sql, &[]).await? {
                     self.send_described(response).await?;

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use thalweg_core::authorizer::Principal;
 use thalweg_serve::pgwire::{
-    ParamType, ParamValue, PgError, Prepared, Result, SqlResponse, SqlService, SqlSession,
-    substitute,
+    CatalogInfo, ParamType, ParamValue, PgError, Prepared, Relation, RelationKind, Result,
+    SqlResponse, SqlService, SqlSession, substitute,
 };
 use tokio::sync::broadcast;
 
@@ -42,6 +42,43 @@ impl SqlService for TestService {
 struct TestSession {
     user: String,
     feed: broadcast::Sender<i64>,
+}
+
+/// A catalog of a table and a view.
+struct TestCatalog;
+
+impl CatalogInfo for TestCatalog {
+    fn database(&self) -> String {
+        "main".into()
+    }
+
+    fn current_schema(&self) -> String {
+        "default_database".into()
+    }
+
+    fn schemas(&self) -> Vec<String> {
+        vec!["default_database".into()]
+    }
+
+    fn relations(&self) -> Vec<Relation> {
+        let relation = |name: &str, kind, primary_key, definition| Relation {
+            schema_name: "default_database".into(),
+            name: name.into(),
+            kind,
+            columns: types_batch().schema(),
+            primary_key,
+            definition,
+        };
+        vec![
+            relation("sensor", RelationKind::Table, vec![2, 7], None),
+            relation(
+                "averages",
+                RelationKind::MaterializedView,
+                vec![],
+                Some("SELECT avg(x) FROM sensor".into()),
+            ),
+        ]
+    }
 }
 
 pub(super) fn numbers_batch(range: std::ops::Range<i64>) -> RecordBatch {
@@ -130,6 +167,10 @@ fn schema_of(sql: &str) -> Result<Option<SchemaRef>> {
 
 #[async_trait]
 impl SqlSession for TestSession {
+    fn catalog(&self) -> Option<&dyn CatalogInfo> {
+        Some(&TestCatalog)
+    }
+
     async fn prepare(&mut self, sql: &str, _: &[Option<ParamType>]) -> Result<Prepared> {
         let numbered = sql.contains("numbers").then_some(ParamType::Int4);
         Ok(Prepared { params: vec![numbered], schema: schema_of(sql)? })

@@ -110,31 +110,68 @@ fn copy_sends_the_rows_of_a_query() {
     });
 }
 
-/// psql itself, where it is installed.
+/// What psql says when it runs a command; `None` where it is not installed.
+async fn psql(server: &PgHandle, command: &'static str) -> Option<(bool, String, String)> {
+    let port = server.local_addr().port().to_string();
+    let run = move || {
+        Command::new("psql")
+            .args(["-X", "-A", "-h", "127.0.0.1", "-U", "ada", "-d", "main", "-p", &port])
+            .args(["-c", command])
+            .env("PGCONNECT_TIMEOUT", "10")
+            .output()
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("no panic").ok()?;
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Some((output.status.success(), text(output.stdout), text(output.stderr)))
+}
+
 #[test]
 fn psql_shows_rows_and_errors() {
-    if Command::new("psql").arg("--version").output().is_err() {
-        return;
-    }
     with_server(PgLimits::default(), async |server| {
-        let port = server.local_addr().port().to_string();
-        let psql = move |sql: &'static str| {
-            Command::new("psql")
-                .args(["-X", "-A", "-t", "-h", "127.0.0.1", "-U", "ada", "-d", "main", "-p", &port])
-                .args(["-c", sql])
-                .env("PGCONNECT_TIMEOUT", "10")
-                .output()
-                .expect("runs")
-        };
-        let (good, bad) = tokio::task::spawn_blocking(move || {
-            (psql("SELECT numbers 2"), psql("SELECT a, wrong FROM t"))
-        })
-        .await
-        .expect("no panic");
-        assert!(good.status.success());
-        assert_eq!(String::from_utf8_lossy(&good.stdout), "0|name 0\n1|name 1\n");
-        assert_eq!(bad.status.code(), Some(1));
-        let said = String::from_utf8_lossy(&bad.stderr);
+        let Some(good) = psql(&server, "SELECT numbers 2").await else { return };
+        let rows = "n|name\n0|name 0\n1|name 1\n(2 rows)\n".to_owned();
+        assert_eq!(good, (true, rows, String::new()));
+        let (success, _, said) = psql(&server, "SELECT a, wrong FROM t").await.expect("ran");
+        assert!(!success);
         assert!(said.contains("LINE 1: SELECT a, wrong FROM t\n                  ^"), "{said}");
+    });
+}
+
+/// Every command must succeed, and show what is given here.
+#[test]
+fn psql_describes_what_is_there() {
+    let commands: [(&str, &[&str]); 12] = [
+        ("\\d", &["default_database|averages|materialized view|ada", "|sensor|table|ada"]),
+        ("\\dt", &["default_database|sensor|table|ada\n(1 row)"]),
+        ("\\dv", &[]),
+        ("\\dm", &["|averages|materialized view|ada\n(1 row)"]),
+        (
+            "\\d sens*",
+            &[
+                "Table \"default_database.sensor\"",
+                "int4|integer||",
+                "numeric|numeric(12,3)||",
+                "int4s|integer[]||",
+                "\"sensor_pkey\" PRIMARY KEY, not enforced (int4, text)",
+            ],
+        ),
+        ("\\d+ averages", &["Materialized view", "SELECT avg(x) FROM sensor"]),
+        ("\\d default_database.averages", &["timestamptz|timestamp with time zone||"]),
+        ("\\l", &["main|ada|UTF8"]),
+        ("\\dn", &["default_database|ada"]),
+        ("\\df", &["(0 rows)"]),
+        ("\\dt+", &["sensor|table|ada|permanent"]),
+        ("\\du", &["ada"]),
+    ];
+    with_server(PgLimits::default(), async |server| {
+        for (command, expected) in commands {
+            let Some((success, out, said)) = psql(&server, command).await else { return };
+            assert!(success && !said.contains("ERROR"), "{command}: {said}");
+            for text in expected {
+                assert!(out.contains(text), "{command} does not show {text:?}:\n{out}");
+            }
+        }
+        let (_, _, said) = psql(&server, "\\d nothing").await.expect("ran");
+        assert!(said.contains("Did not find any relation named \"nothing\""), "{said}");
     });
 }
