@@ -41,6 +41,9 @@ fn write_until_failure(store: &SnapshotStore, first: u64, count: u64) -> u64 {
 fn check(store: &SnapshotStore, finished: u64, what: &str) -> u64 {
     let (snapshot, rejected) = store.open_newest().unwrap();
     assert!(rejected.is_empty(), "{what}: {rejected:?}");
+    for id in store.list().unwrap() {
+        assert!(store.open(id).is_ok_and(|found| found.is_some()), "{what}: {id} is half removed");
+    }
     let Some(snapshot) = snapshot else {
         assert_eq!(finished, 0, "{what}: snapshot {finished} is lost");
         return 0;
