@@ -167,7 +167,10 @@ impl JobHandle {
     pub fn wait(&self) -> JobOutcome {
         let outcome = self.core.outcome();
         let threads = std::mem::take(&mut *self.threads.lock());
-        threads.into_iter().for_each(|thread| drop(thread.join()));
+        for thread in threads {
+            // A worker that panicked has failed the job, which the outcome says.
+            let _ = thread.join();
+        }
         outcome
     }
 

@@ -34,6 +34,7 @@ use crate::schedule::{Core, CoreParts, State, StateParts};
 use crate::snapshot::{SnapshotMeta, SnapshotPolicy, restore_views};
 use crate::staging::{self, Staging};
 use crate::task::{Restored, TaskBuilder};
+use crate::watermark::ChannelEnd;
 
 /// Internal producer ids start here; those given to clients are below.
 const PRODUCER_BASE: i64 = 1 << 62;
@@ -303,6 +304,15 @@ fn restored_ledger(plan: &Plan, header: &Header, meta: Option<SnapshotMeta>) -> 
     let own = ledger.pin_point();
     if ledger.pins.last() != Some(&own) {
         ledger.pins.push(own);
+    }
+    for (ends, &number) in ledger.subtasks.iter_mut().zip(&subtasks) {
+        // After a change of parallelism all start at the lowest.
+        if let Some(lowest) = ends.iter().map(|end| end.watermark).min()
+            && ends.len() != number
+        {
+            let idle = ends.iter().all(|end| end.idle);
+            *ends = vec![ChannelEnd { watermark: lowest, idle }; number];
+        }
     }
     // Sink numbers may have changed with the plan's options; keys have not.
     let sequences = ledger.sequences.iter().filter_map(|(&(sink, partition), &next)| {

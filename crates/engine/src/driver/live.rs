@@ -90,7 +90,7 @@ impl LiveDriver {
         let last = self.is_last(ledger, &events);
         driven.available = self.splits.iter().map(|split| split.available).collect();
         driven.again_ns = self.next_look(ledger, input.now_ns);
-        if !(events.is_empty() && ranges.is_empty() && !timer_due && !last) {
+        if !events.is_empty() || !ranges.is_empty() || timer_due || last {
             let epoch = ledger.epoch.next();
             driven.epoch = Some(EpochInput { epoch, now, last, events, ranges });
         }

@@ -8,6 +8,8 @@ mod entry;
 mod header;
 mod record;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use codec::{Decoder, Encoder};
 pub(crate) use entry::{

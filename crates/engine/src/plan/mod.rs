@@ -38,8 +38,6 @@ pub(crate) struct Output {
 pub(crate) struct Plan {
     /// The graph.
     pub graph: Graph,
-    /// Subtasks of a stage.
-    pub parallelism: usize,
     /// Stages; producers come before consumers.
     pub stages: Vec<Stage>,
     /// Nodes of the sources, by source number.
@@ -91,7 +89,7 @@ impl Plan {
         let stages = stages::cut(&graph, parallelism, &sources)?;
         let text = describe::describe(&graph, options, &outputs);
         let fingerprint = xxh3_64(text.as_bytes());
-        Ok(Self { graph, parallelism, stages, sources, outputs, views, text, fingerprint })
+        Ok(Self { graph, stages, sources, outputs, views, text, fingerprint })
     }
 
     /// Number of the output that takes something of a node.

@@ -46,7 +46,7 @@ pub(super) enum Done {
     },
     Exported {
         export: Box<Export>,
-        draft: SnapshotDraft,
+        draft: Box<SnapshotDraft>,
     },
     Snapshot {
         epoch: Epoch,
@@ -78,7 +78,7 @@ impl Core {
             }
             Action::Publish { publisher, epoch } => self.publish(publisher, *epoch)?,
             Action::Export(export) => {
-                let draft = self.export(&export)?;
+                let draft = Box::new(self.export(&export)?);
                 Done::Exported { export, draft }
             }
             Action::Snapshot(draft) => {
@@ -191,7 +191,7 @@ impl Core {
             Done::Exported { export, draft } => {
                 for (slots, tasks) in state.tasks.iter_mut().zip(export.tasks) {
                     for (slot, task) in slots.iter_mut().zip(tasks) {
-                        slot.task = Some(task);
+                        slot.task = Some(Box::new(task));
                     }
                 }
                 state.committer = Some(export.committer);
@@ -199,7 +199,7 @@ impl Core {
                 state.writing_snapshot = false;
                 state.snapshot_begun = draft.meta.ledger.epoch;
                 state.policy.begin(now_ns);
-                state.drafts.push_back(draft);
+                state.drafts.push_back(*draft);
             }
             Done::Snapshot { epoch, outcome } => {
                 state.writing_snapshot = false;

@@ -55,17 +55,6 @@ pub(super) enum Candidate {
     Finish,
 }
 
-impl Candidate {
-    pub(super) fn lane(self) -> Lane {
-        match self {
-            Self::Unit { .. } | Self::Drive => Lane::Work,
-            Self::Commit | Self::Finish => Lane::Commit,
-            Self::Publish => Lane::Publish,
-            Self::Export | Self::Snapshot => Lane::Snapshot,
-        }
-    }
-}
-
 /// An action with what it needs.
 pub(super) enum Action {
     Unit {
@@ -97,7 +86,7 @@ pub(super) enum Action {
 
 /// Everything at rest, for the snapshot of a clean end.
 pub(super) struct Export {
-    pub(super) tasks: Vec<Vec<Box<Task>>>,
+    pub(super) tasks: Vec<Vec<Task>>,
     pub(super) committer: Box<Committer>,
     pub(super) publisher: Box<Publisher>,
 }
@@ -353,7 +342,9 @@ impl State {
                 self.writing_snapshot = true;
                 let home = self.tasks.iter_mut();
                 let tasks: Option<Vec<Vec<_>>> = home
-                    .map(|subtasks| subtasks.iter_mut().map(|slot| slot.task.take()).collect())
+                    .map(|subtasks| {
+                        subtasks.iter_mut().map(|slot| slot.task.take().map(|t| *t)).collect()
+                    })
                     .collect();
                 Action::Export(Box::new(Export {
                     tasks: tasks.ok_or_else(gone)?,

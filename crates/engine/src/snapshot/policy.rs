@@ -58,11 +58,6 @@ impl SnapshotPolicy {
     pub(crate) fn finish(&mut self) {
         self.pending = false;
     }
-
-    /// Whether one is on its way.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.pending
-    }
 }
 
 #[cfg(test)]

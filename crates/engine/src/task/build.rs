@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use thalweg_core::key_group::{KeyGroup, owner};
-use thalweg_core::time::MIN_WATERMARK;
 use thalweg_state::Snapshot;
 use thalweg_stream::StreamError;
 use thalweg_stream::graph::{NodeId, Operator as NodeOperator};
@@ -98,7 +97,9 @@ impl TaskBuilder<'_> {
             output: UnitOutput::default(),
         };
         let head = match stage.source {
-            Some(source) => Head::Source(self.source(source, subtask, stage.parallelism)?),
+            Some(source) => {
+                Head::Source(Box::new(self.source(source, subtask, stage.parallelism)?))
+            }
             None => {
                 let end = self.subtask_end(number, subtask);
                 chain.set_watermark(end.watermark);
@@ -192,16 +193,9 @@ impl TaskBuilder<'_> {
         inputs
     }
 
-    /// Where a subtask stands. After a change of parallelism all start at the lowest.
+    /// Where a subtask stands.
     fn subtask_end(&self, stage: usize, subtask: usize) -> ChannelEnd {
-        let ends = self.restored.ledger.subtasks.get(stage).map_or(&[][..], |ends| ends);
-        if ends.len() == self.plan.stages[stage].parallelism {
-            return ends[subtask];
-        }
-        ChannelEnd {
-            watermark: ends.iter().map(|end| end.watermark).min().unwrap_or(MIN_WATERMARK),
-            idle: !ends.is_empty() && ends.iter().all(|end| end.idle),
-        }
+        self.restored.ledger.subtasks[stage][subtask]
     }
 
     /// Hands each batch of a snapshot to all subtasks of its step; each takes its own key

@@ -48,7 +48,7 @@ pub(crate) struct Task {
 }
 
 enum Head {
-    Source(SourceTask),
+    Source(Box<SourceTask>),
     Inputs(Inputs),
 }
 
