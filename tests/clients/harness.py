@@ -23,6 +23,7 @@ class Server:
         self.data = tempfile.mkdtemp(prefix="thalweg-clients-")
         self.process = None
         self.kafka = None
+        self.sql = None
         self.log = []
 
     def start(self):
@@ -39,6 +40,7 @@ class Server:
                 if line.startswith("ready "):
                     fields = dict(part.split("=", 1) for part in line.split()[1:])
                     self.kafka = fields["kafka"]
+                    self.sql = fields.get("sql")
                     return self
         finally:
             timer.cancel()

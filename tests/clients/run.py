@@ -31,6 +31,7 @@ TESTS = [
     ("test_confluent", "confluent_kafka"),
     ("test_aiokafka", "aiokafka"),
     ("test_kcat", None),
+    ("test_psycopg", "psycopg"),
 ]
 TEST_SECONDS = 90
 
@@ -100,6 +101,10 @@ def run_here(command, only):
             missing = getattr(module, "missing", lambda: None)()
             if missing:
                 print(f"skip {name}: {missing}", flush=True)
+                continue
+            door = getattr(module, "DOOR", "kafka")
+            if getattr(shared, door) is None:
+                print(f"skip {name}: this server has no {door} door", flush=True)
                 continue
             for test in tests_of(module):
                 title = f"{name}.{test.__name__}"
