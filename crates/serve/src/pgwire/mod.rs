@@ -1,10 +1,10 @@
 //! The PostgreSQL door: protocol 3.0, simple and extended, for psql, psycopg, JDBC and
 //! their kin.
 //!
-//! A [`PgServer`] accepts connections; each is a [`connection`] that reads bounded
-//! messages ([`frame`], [`frontend`]) and hands them to its [`session`]. What is
-//! PostgreSQL's own is answered there (`own`, `settings`, [`catalog`]), the rest is a
-//! [`SqlSession`]'s. Rows of Arrow leave through a `cursor` and [`encode`].
+//! A [`PgServer`] accepts connections; each is a `connection` that reads bounded
+//! messages (`frame`, `frontend`) and hands them to its `session`. What is
+//! PostgreSQL's own is answered there (`own`, `settings`, `catalog`), the rest is a
+//! [`SqlSession`]'s. Rows of Arrow leave through a `cursor` and `encode`.
 //!
 //! Transaction blocks are accepted for the sake of clients that open one around
 //! everything, and change nothing: each statement takes effect at once, each query reads

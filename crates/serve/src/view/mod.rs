@@ -1,8 +1,8 @@
 //! The store of views: results of jobs, kept in memory and read while they change.
 //!
 //! A view is the fold of a changelog. Its rows are kept in arrow-row encoding, sorted,
-//! in packed [`leaf`]s of about a thousand rows that never change once built; a
-//! [`version`] is a list of leaves. A commit builds new leaves where rows changed and
+//! in packed leaves of about a thousand rows that never change once built; a
+//! version is a list of leaves. A commit builds new leaves where rows changed and
 //! shares the others, so a reader takes a whole epoch by cloning one pointer, and
 //! holding it delays nobody.
 //!
