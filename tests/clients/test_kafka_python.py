@@ -1,6 +1,7 @@
 """kafka-python, 2.x and 3.x: what its tutorials do."""
 
 import json
+import threading
 import time
 
 import kafka
@@ -9,7 +10,7 @@ from kafka.admin import KafkaAdminClient, NewTopic, NewPartitions
 from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata
 
-from harness import as_json, topic_name, until
+from harness import WAIT_SECONDS, as_json, topic_name, until
 
 
 def producer(server, **options):
@@ -146,60 +147,61 @@ def test_transactions_are_refused_at_once(server):
         raise AssertionError("a transaction was begun")
 
 
+class Member(threading.Thread):
+    """A consumer of a group in its own thread, as an application has it."""
+
+    def __init__(self, server, topic, group):
+        super().__init__(daemon=True)
+        options = {"session_timeout_ms": 10000, "heartbeat_interval_ms": 300}
+        self.client = consumer(server, topic, group_id=group, **options)
+        self.assigned, self.values, self.stopping = set(), [], threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.stopping.is_set():
+            for batch in self.client.poll(timeout_ms=100).values():
+                self.values.extend(r.value for r in batch)
+            self.assigned = {p.partition for p in self.client.assignment()}
+        self.client.close()
+
+    def leave(self):
+        self.stopping.set()
+        self.join(WAIT_SECONDS)
+        assert not self.is_alive(), "a consumer does not close"
+
+
 def test_two_consumers_share_four_partitions(server):
     topic = create_topic(server, "shared", partitions=4)
     group = topic_name("group")
-    options = {"group_id": group, "session_timeout_ms": 10000, "heartbeat_interval_ms": 300}
-    one = consumer(server, topic, **options)
-    two = consumer(server, topic, **options)
-    seen = []
+    one, two = Member(server, topic, group), Member(server, topic, group)
+    pause = threading.Event()
 
-    def poll(*clients):
-        for client in clients:
-            for batch in client.poll(timeout_ms=100).values():
-                seen.extend(r.value for r in batch)
+    def comes_true(condition, what):
+        until(lambda: condition() or pause.wait(0.02), what)
 
     def shared():
-        poll(one, two)
-        return len(one.assignment()) == 2 and len(two.assignment()) == 2
+        return len(one.assigned) == 2 and one.assigned | two.assigned == {0, 1, 2, 3}
 
-    until(shared, "two partitions each")
-    assert not set(one.assignment()) & set(two.assignment())
+    comes_true(shared, "two partitions each")
     client = producer(server)
+
+    def send(values):
+        for i, value in enumerate(values):
+            client.send(topic, value, partition=i % 4)
+        client.flush()
+
     first = [b"%d" % i for i in range(40)]
-    for i, value in enumerate(first):
-        client.send(topic, value, partition=i % 4)
-    client.flush()
-
-    def all_of(expected):
-        def reached():
-            poll(one, two)
-            return sorted(seen) == sorted(expected)
-
-        return reached
-
-    until(all_of(first), "each record once")
-    one.commit()
-    two.commit()
-    two.close()
-
-    def alone():
-        poll(one)
-        return len(one.assignment()) == 4
-
-    until(alone, "all partitions for the one that stays")
+    send(first)
+    comes_true(lambda: len(one.values + two.values) >= 40, "40 records")
+    assert sorted(one.values + two.values) == sorted(first), "each record once"
+    assert one.values and two.values
+    two.leave()
+    comes_true(lambda: len(one.assigned) == 4, "all partitions for the one that stays")
     second = [b"%d" % i for i in range(40, 80)]
-    for i, value in enumerate(second):
-        client.send(topic, value, partition=i % 4)
-    client.flush()
+    send(second)
     client.close()
-
-    def rest():
-        poll(one)
-        return set(seen) == set(first + second)
-
-    until(rest, "the records after the other one left")
-    one.close()
+    comes_true(lambda: set(second) <= set(one.values), "the records after the other one left")
+    one.leave()
 
 
 def test_commit_and_resume(server):
