@@ -32,6 +32,9 @@ struct Sums {
     squares: DoubleDouble,
 }
 
+/// 2^-90.
+const NOISE: f64 = 1.0 / (1_u128 << 90) as f64;
+
 impl Variance {
     pub(super) fn new(
         function: AggregateFunction,
@@ -66,7 +69,11 @@ impl Variance {
         }
         let mut deviations = squares;
         deviations.merge(values.squared().divided_by(count as f64).negated());
-        let variance = (deviations.divided_by(divisor as f64).value()).max(0.0);
+        // What is below the sums' own precision is noise: equal values deviate by nothing.
+        if deviations.value() <= squares.value() * NOISE {
+            return Some(0.0);
+        }
+        let variance = deviations.divided_by(divisor as f64).value();
         Some(if self.root { variance.sqrt() } else { variance })
     }
 }
