@@ -139,6 +139,14 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
     server.start()?;
     server.ready(settings.deadline).await?;
     evidence.check(&topics).await.context("after a clean stop and a start")?;
+    if settings.sql {
+        server.stop(settings.deadline).await?;
+        let jobs = server.remove_snapshots()?;
+        server.start()?;
+        server.ready(settings.deadline).await.context("replaying the whole journals")?;
+        evidence.check(&topics).await.context("after a replay of the whole journals")?;
+        println!("journals of {jobs} jobs replayed from their beginning");
+    }
     println!("{}", evidence.summary());
     Ok(())
 }

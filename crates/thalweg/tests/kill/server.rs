@@ -167,6 +167,23 @@ impl Server {
         }
     }
 
+    /// Removes the snapshots of all jobs, so that the next start replays their journals
+    /// from the beginning and compares every output with what it was. Gives how many
+    /// jobs had some. (The one place that knows how Thalweg's data directory looks.)
+    pub(crate) fn remove_snapshots(&self) -> anyhow::Result<usize> {
+        assert!(self.running.is_none(), "the server runs");
+        let mut removed = 0;
+        let jobs = std::fs::read_dir(self.data().join("jobs")).into_iter().flatten();
+        for job in jobs {
+            let snapshots = job?.path().join("snapshots");
+            if std::fs::read_dir(&snapshots).is_ok_and(|mut entries| entries.next().is_some()) {
+                std::fs::remove_dir_all(&snapshots)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
     /// The last lines that the server wrote on its standard error.
     pub(crate) fn log_tail(&self) -> String {
         let text = std::fs::read(self.log()).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Rules of late rows: the system's own word is taken, but it has to be a possible one.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Findings, Violation, text};
@@ -54,6 +55,9 @@ pub(crate) fn late_rows(
     }
     let highest = Highest::of(input);
     let mut places = BTreeSet::new();
+    // A reading that was written twice may be late twice: the later one met more.
+    let mut late: Vec<&LateRow> = late.iter().collect();
+    late.sort_by_key(|row| Reverse(row.watermark));
     for row in late {
         let rest = candidates.get_mut(&(row.sensor.as_str(), row.quarters, row.at_ms));
         let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {

@@ -237,6 +237,19 @@ fn late_rows_are_judged() {
     kept(&violations);
     assert_eq!(places, BTreeSet::from([(0, 4)]));
 
+    // The same reading again, at the end: late in both places, with other watermarks.
+    let mut again = input.clone();
+    let closing = reading(9, "s-0", 290, 9_000);
+    again.push(Placed { partition: 0, offset: 5, reading: closing });
+    again.push(Placed { offset: 6, ..input[3].clone() });
+    let closing = reading(10, "s-1", 290, 9_000);
+    again.push(Placed { partition: 1, offset: 3, reading: closing });
+    let mut both = [late(), late()].concat();
+    both[1].watermark = Some(BASE_MS + 7_000);
+    let (places, violations) = late_rows("job", &again, &both);
+    kept(&violations);
+    assert_eq!(places, BTreeSet::from([(0, 4), (0, 6)]));
+
     let twice = [late(), late()].concat();
     broken(&late_rows("job", &input, &twice).1, "job: not in the input, or not so often");
     let mut too_high = late();
