@@ -1,0 +1,226 @@
+//! The objects themselves, shared by all sessions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::object::{CatalogObject, FullName, JobObject, ObjectId};
+use crate::error::{ErrorCode, Result, SqlError};
+use crate::parser::{Name, ObjectKind};
+use crate::suggest;
+
+/// Flink's name of the built-in catalog.
+pub const DEFAULT_CATALOG: &str = "default_catalog";
+/// Flink's name of the built-in database.
+pub const DEFAULT_DATABASE: &str = "default_database";
+
+/// All objects. Cheap to clone; clones share.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    inner: Arc<RwLock<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    next_id: u64,
+    databases: BTreeMap<(String, String), ObjectId>,
+    objects: BTreeMap<FullName, CatalogObject>,
+    jobs: BTreeMap<String, JobObject>,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        let database = (DEFAULT_CATALOG.to_owned(), DEFAULT_DATABASE.to_owned());
+        let inner = Inner {
+            next_id: 1,
+            databases: [(database, ObjectId(0))].into(),
+            objects: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+        };
+        Self { inner: Arc::new(RwLock::new(inner)) }
+    }
+}
+
+impl Catalog {
+    /// An object by its full name.
+    pub fn get(&self, name: &FullName) -> Option<CatalogObject> {
+        self.inner.read().objects.get(name).cloned()
+    }
+
+    /// All objects, by name.
+    pub fn objects(&self) -> Vec<CatalogObject> {
+        self.inner.read().objects.values().cloned().collect()
+    }
+
+    /// Objects of a database, by name.
+    pub fn objects_in(&self, catalog: &str, database: &str) -> Vec<CatalogObject> {
+        let inner = self.inner.read();
+        let objects = inner.objects.iter();
+        objects
+            .filter(|(name, _)| name.catalog == catalog && name.database == database)
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    /// Names of the catalogs.
+    pub fn catalogs(&self) -> Vec<String> {
+        let inner = self.inner.read();
+        let mut names: Vec<_> = inner.databases.keys().map(|(name, _)| name.clone()).collect();
+        names.dedup();
+        names
+    }
+
+    /// Names of the databases of a catalog.
+    pub fn databases(&self, catalog: &str) -> Vec<String> {
+        let inner = self.inner.read();
+        let names = inner.databases.keys();
+        names.filter(|(name, _)| name == catalog).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Whether there is such a database.
+    pub fn has_database(&self, catalog: &str, database: &str) -> bool {
+        let key = (catalog.to_owned(), database.to_owned());
+        self.inner.read().databases.contains_key(&key)
+    }
+
+    /// Adds a database.
+    ///
+    /// # Errors
+    /// It is there already.
+    pub fn create_database(&self, catalog: &str, database: &str) -> Result<ObjectId> {
+        let mut inner = self.inner.write();
+        let key = (catalog.to_owned(), database.to_owned());
+        if inner.databases.contains_key(&key) {
+            let message = format!("database `{catalog}.{database}` already exists");
+            return Err(SqlError::new(ErrorCode::AlreadyExists, message));
+        }
+        let id = inner.take_id();
+        inner.databases.insert(key, id);
+        Ok(id)
+    }
+
+    /// Removes an empty database.
+    ///
+    /// # Errors
+    /// It is not there, it is not empty, or it is the default one.
+    pub fn drop_database(&self, catalog: &str, database: &str) -> Result<()> {
+        let mut inner = self.inner.write();
+        let holds = |name: &FullName| name.catalog == catalog && name.database == database;
+        if inner.objects.keys().any(holds) {
+            let message = format!("database `{catalog}.{database}` is not empty");
+            return Err(SqlError::new(ErrorCode::DependentObjects, message));
+        }
+        if (catalog, database) == (DEFAULT_CATALOG, DEFAULT_DATABASE) {
+            let message = "the default database cannot be dropped";
+            return Err(SqlError::new(ErrorCode::InvalidArgument, message));
+        }
+        match inner.databases.remove(&(catalog.to_owned(), database.to_owned())) {
+            Some(_) => Ok(()),
+            None => Err(unknown_database(catalog, database)),
+        }
+    }
+
+    /// Adds an object that `make` makes with its new id.
+    ///
+    /// # Errors
+    /// There is one of that name already, or the database is unknown.
+    pub fn create(
+        &self,
+        name: &FullName,
+        make: impl FnOnce(ObjectId) -> CatalogObject,
+    ) -> Result<CatalogObject> {
+        let mut inner = self.inner.write();
+        if !inner.databases.contains_key(&(name.catalog.clone(), name.database.clone())) {
+            return Err(unknown_database(&name.catalog, &name.database));
+        }
+        if let Some(there) = inner.objects.get(name) {
+            let message = format!("{} `{name}` already exists", there.kind().name());
+            return Err(SqlError::new(ErrorCode::AlreadyExists, message));
+        }
+        let object = make(inner.take_id());
+        inner.objects.insert(name.clone(), object.clone());
+        Ok(object)
+    }
+
+    /// Makes sure that ids given from now on are above `id`: for objects that come back
+    /// from a record.
+    pub(crate) fn reserve_id(&self, id: ObjectId) {
+        let mut inner = self.inner.write();
+        inner.next_id = inner.next_id.max(id.0 + 1);
+    }
+
+    /// Puts an object back under the id of its record.
+    pub(crate) fn put(&self, object: CatalogObject) {
+        self.inner.write().objects.insert(object.name().clone(), object);
+    }
+
+    /// Removes an object that no job uses.
+    ///
+    /// # Errors
+    /// It is not there, it is of another kind, or a job uses it.
+    pub fn drop(&self, name: &FullName, kind: ObjectKind) -> Result<CatalogObject> {
+        let mut inner = self.inner.write();
+        let Some(object) = inner.objects.get(name) else {
+            let message = format!("there is no {} `{name}`", kind.name());
+            return Err(SqlError::new(ErrorCode::UnknownTable, message));
+        };
+        if object.kind() != kind {
+            let is = object.kind().name();
+            let message = format!("`{name}` is a {is}, not a {}", kind.name());
+            return Err(SqlError::new(ErrorCode::WrongObjectType, message)
+                .with_hint(format!("DROP {} {name}", is.to_uppercase())));
+        }
+        let own = name.to_string();
+        let user = inner.jobs.values().find(|job| job.name != own && job.uses.contains(name));
+        if let Some(job) = user {
+            let message = format!("{} `{name}` is used by job `{}`", kind.name(), job.name);
+            return Err(SqlError::new(ErrorCode::DependentObjects, message)
+                .with_hint(format!("stop it first: STOP JOB '{}'", job.name)));
+        }
+        inner.objects.remove(name).ok_or_else(|| SqlError::internal("object vanished"))
+    }
+
+    /// Notes a job, so that what it uses cannot be dropped.
+    pub fn add_job(&self, job: JobObject) {
+        self.inner.write().jobs.insert(job.name.clone(), job);
+    }
+
+    /// Forgets a job.
+    pub fn remove_job(&self, name: &str) {
+        self.inner.write().jobs.remove(name);
+    }
+
+    /// All jobs, by name.
+    pub fn jobs(&self) -> Vec<JobObject> {
+        self.inner.read().jobs.values().cloned().collect()
+    }
+
+    /// The error for a table or view that is not there, with the nearest name.
+    pub(crate) fn unknown_table(&self, name: &Name, catalog: &str, database: &str) -> SqlError {
+        let objects = self.objects_in(catalog, database);
+        let names: Vec<&str> = objects
+            .iter()
+            .filter(|object| object.kind() != ObjectKind::Function)
+            .map(|object| object.name().name.as_str())
+            .collect();
+        let message = format!("there is no table or view `{name}`");
+        let hint = suggest::did_you_mean(name.last(), names.iter().copied()).or_else(|| {
+            names.is_empty().then(|| "there are no tables yet: CREATE TABLE makes one".to_owned())
+        });
+        SqlError::new(ErrorCode::UnknownTable, message).at(name.span).with_hint(hint)
+    }
+}
+
+impl Inner {
+    fn take_id(&mut self) -> ObjectId {
+        let id = ObjectId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+}
+
+fn unknown_database(catalog: &str, database: &str) -> SqlError {
+    let message = format!("there is no database `{catalog}.{database}`");
+    SqlError::new(ErrorCode::UnknownObject, message)
+}

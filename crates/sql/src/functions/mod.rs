@@ -1,0 +1,11 @@
+//! Functions with Flink's semantics. One file a family; [`registry`] lists them all.
+
+pub(crate) mod aggregate;
+pub(crate) mod arithmetic;
+pub(crate) mod calendar;
+pub(crate) mod cast;
+pub(crate) mod registry;
+pub(crate) mod scalar;
+pub(crate) mod signature;
+pub(crate) mod udf;
+pub(crate) mod values;

@@ -1,0 +1,185 @@
+//! Tables and views as the start of a plan.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchema;
+use datafusion::sql::planner::{PlannerContext, SqlToRel};
+
+use super::provider::Provider;
+use super::rel::{Rel, RelColumn, RelNode, Scan};
+use super::rewrite::Rewriter;
+use super::{Planner, from_datafusion, parser_options};
+use crate::catalog::{CatalogObject, ColumnSource, TableObject, ViewObject};
+use crate::error::{ErrorCode, Result, SqlError};
+use crate::expr::bind::{BindContext, Binder, ColumnPlace, ScopeColumn};
+use crate::expr::{TimeAttribute, TypedExpr};
+use crate::parser::{Name, Statement};
+use crate::types::SqlType;
+
+/// Views within views that are followed.
+const MAX_VIEW_DEPTH: usize = 32;
+
+impl Planner<'_> {
+    /// The plan of a table or view by name.
+    pub(crate) fn relation(&self, name: &Name) -> Result<Rel> {
+        let full = self.session.resolve(name)?;
+        match self.catalog.get(&full) {
+            Some(CatalogObject::Table(table)) => self.scan(&table),
+            Some(CatalogObject::View(view)) => self.expand(&view),
+            Some(CatalogObject::Function(_)) | None => {
+                Err(self.catalog.unknown_table(name, &full.catalog, &full.database))
+            }
+        }
+    }
+
+    /// A view's query. A materialized view is computed anew from its query.
+    fn expand(&self, view: &ViewObject) -> Result<Rel> {
+        if self.depth >= MAX_VIEW_DEPTH {
+            return Err(SqlError::not_supported("views within views this deep"));
+        }
+        let what = format!("view `{}`", view.name);
+        let parsed =
+            crate::parser::parse_one(&view.definition).map_err(|error| error.inside(&what))?;
+        let (query, columns) = match parsed.statement {
+            Statement::CreateView(create) => (create.query, create.columns),
+            Statement::CreateMaterializedView(create) => (create.query, create.columns),
+            _ => return Err(SqlError::internal(format!("{what} is no view"))),
+        };
+        let mut session = self.session.clone();
+        session.catalog = view.context_catalog.clone();
+        session.database = view.context_database.clone();
+        let inner = Planner { session: &session, depth: self.depth + 1, ..*self };
+        let rel = inner.query(&query).map_err(|error| error.inside(&what))?;
+        rename(rel, &columns.into_iter().map(|ident| ident.value).collect::<Vec<_>>())
+    }
+
+    /// The scan of a table with its computed columns and watermark.
+    ///
+    /// # Errors
+    /// Expressions of the definition that do not fit.
+    pub(crate) fn scan(&self, table: &Arc<TableObject>) -> Result<Rel> {
+        let physical: Vec<RelColumn> = table
+            .readable()
+            .into_iter()
+            .map(|number| {
+                let column = &table.columns[number];
+                RelColumn {
+                    name: column.name.clone(),
+                    sql_type: column.sql_type.clone(),
+                    time: TimeAttribute::None,
+                }
+            })
+            .collect();
+        let mut exprs = Vec::new();
+        let mut columns = Vec::new();
+        for column in &table.columns {
+            let expr = match &column.source {
+                ColumnSource::Computed(text) => self.stored_expression(text, &physical)?,
+                _ => {
+                    let place = physical.iter().position(|known| known.name == column.name);
+                    let place = place.ok_or_else(|| SqlError::internal("a column vanished"))?;
+                    TypedExpr::column(place, column.sql_type.clone(), TimeAttribute::None)
+                }
+            };
+            columns.push(RelColumn {
+                name: column.name.clone(),
+                sql_type: expr.sql_type.clone(),
+                time: expr.time,
+            });
+            exprs.push(expr);
+        }
+        let watermark = match &table.watermark {
+            Some(watermark) => {
+                let column = &mut columns[watermark.column];
+                check_rowtime(column)?;
+                column.time = TimeAttribute::Rowtime;
+                let expr = self.stored_expression(&watermark.expression, &columns)?;
+                Some((watermark.column, check_watermark(expr, &columns[watermark.column])?))
+            }
+            None => None,
+        };
+        let scan = Scan { table: Arc::clone(table), exprs, watermark, physical };
+        Ok(Rel { node: RelNode::Scan(scan), columns, updating: false, key: None, window: None })
+    }
+
+    /// Binds an expression of a table's definition over some of its columns.
+    fn stored_expression(&self, text: &str, columns: &[RelColumn]) -> Result<TypedExpr> {
+        let expr = crate::parser::parse_expression(text)?;
+        self.expression(expr, columns)
+    }
+
+    /// Binds a single expression over columns.
+    pub(crate) fn expression(
+        &self,
+        mut expr: sqlparser::ast::Expr,
+        columns: &[RelColumn],
+    ) -> Result<TypedExpr> {
+        let mut rewriter = Rewriter { functions: self.user_functions(), ..Rewriter::default() };
+        rewriter.expression(&mut expr)?;
+        let fields: Vec<_> = columns
+            .iter()
+            .map(|column| (None, Arc::new(column.sql_type.to_field(&column.name, true))))
+            .collect();
+        let schema =
+            DFSchema::new_with_metadata(fields, Default::default()).map_err(from_datafusion)?;
+        let provider = Provider::new(self);
+        let planner = SqlToRel::new_with_options(&provider, parser_options());
+        let expr = planner
+            .sql_to_expr(expr, &schema, &mut PlannerContext::new())
+            .map_err(from_datafusion)?;
+        let scope: Vec<ScopeColumn> = columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| ScopeColumn {
+                sql_type: column.sql_type.clone(),
+                time: column.time,
+                place: ColumnPlace::Column(index),
+            })
+            .collect();
+        let context = BindContext {
+            zone: self.settings().zone(),
+            places: &rewriter.places,
+            database: &self.session.database,
+        };
+        Binder { schema: &schema, columns: &scope, context }.bind(&expr)
+    }
+}
+
+/// The columns under other names.
+pub(crate) fn rename(rel: Rel, names: &[String]) -> Result<Rel> {
+    if names.is_empty() {
+        return Ok(rel);
+    }
+    if names.len() != rel.columns.len() {
+        let message = format!(
+            "the view names {} columns, but its query has {}",
+            names.len(),
+            rel.columns.len()
+        );
+        return Err(SqlError::new(ErrorCode::InvalidDefinition, message));
+    }
+    let exprs = names.iter().cloned().zip(rel.all_columns()).collect();
+    Ok(rel.calc(None, exprs))
+}
+
+fn check_rowtime(column: &RelColumn) -> Result<()> {
+    match column.sql_type {
+        SqlType::Timestamp(0..=3) | SqlType::TimestampLtz(0..=3) => Ok(()),
+        ref other => {
+            let message = format!(
+                "the event-time column `{}` must be TIMESTAMP(3) or TIMESTAMP_LTZ(3), but is {other}",
+                column.name
+            );
+            Err(SqlError::new(ErrorCode::InvalidDefinition, message))
+        }
+    }
+}
+
+fn check_watermark(expr: TypedExpr, column: &RelColumn) -> Result<TypedExpr> {
+    if expr.sql_type.is_timestamp() {
+        let cast = crate::expr::coerce::cast_to(expr, &column.sql_type, Default::default());
+        return cast.ok_or_else(|| SqlError::internal("a cast between timestamps"));
+    }
+    let message = format!("the watermark must be a timestamp, but is {}", expr.sql_type);
+    Err(SqlError::new(ErrorCode::InvalidDefinition, message))
+}
