@@ -140,6 +140,35 @@ pub(crate) async fn per_second(client: &tokio_postgres::Client) -> Result<Window
     Ok(view)
 }
 
+/// What a job says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobAccount {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) rows_in: i64,
+    pub(crate) late: i64,
+    pub(crate) bad: i64,
+    pub(crate) error: String,
+}
+
+/// Asks for the accounts of all jobs.
+pub(crate) async fn jobs(client: &tokio_postgres::Client) -> anyhow::Result<Vec<JobAccount>> {
+    let rows = rows(client, "SHOW JOBS").await?;
+    let account = |row: &SimpleQueryRow| {
+        let text = |column: &str| row.try_get(column).ok().flatten().unwrap_or("").to_owned();
+        let number = |column: &str| text(column).parse().with_context(|| column.to_owned());
+        Ok(JobAccount {
+            name: text("name"),
+            state: text("state"),
+            rows_in: number("rows_in")?,
+            late: number("late")?,
+            bad: number("bad")?,
+            error: text("error"),
+        })
+    };
+    rows.iter().map(account).collect()
+}
+
 fn degrees(row: &SimpleQueryRow, column: usize) -> Option<i64> {
     quarters(row.get(column)?.parse().ok()?)
 }

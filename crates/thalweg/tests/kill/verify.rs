@@ -84,25 +84,31 @@ impl Evidence<'_> {
         let client = sql::connect(&self.addresses.sql).await?;
         let totals = sql::totals(&client).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         violations.extend(checker::totals_view(&rows, &totals));
-        let expected = self.expected_windows(&rows, "temperature_windows", &mut violations).await?;
+        let mut late = BTreeMap::new();
+        let (expected, count) =
+            self.expected_windows(&rows, "temperature_windows", &mut violations).await?;
+        late.insert("temperature_windows", count);
         let output = self.read("temperature_windows").await?;
         violations.extend(checker::windows(&expected, &output));
-        let expected = self.expected_windows(&rows, "per_second", &mut violations).await?;
+        let (expected, count) = self.expected_windows(&rows, "per_second", &mut violations).await?;
+        late.insert("per_second", count);
         let view = sql::per_second(&client).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         violations.extend(checker::windows_view(&expected, &view));
         self.seen.windows_answer(view);
+        violations.extend(checker::accounts(input, &late, &sql::jobs(&client).await?));
         let partitions = PARTITIONS as usize;
         violations.extend(checker::answers_are_epochs(&rows, partitions, &self.seen.totals()));
         Ok(violations)
     }
 
-    /// The windows of a batch query over the input without the job's late rows.
+    /// The windows of a batch query over the input without the job's late rows, and how
+    /// many these are.
     async fn expected_windows(
         &self,
         rows: &[Placed],
         job: &str,
         violations: &mut Vec<Violation>,
-    ) -> anyhow::Result<BTreeMap<WindowKey, Totals>> {
+    ) -> anyhow::Result<(BTreeMap<WindowKey, Totals>, usize)> {
         let topics = kafka::topics(&self.addresses.kafka).await?;
         let topic = topics.iter().find(|topic| topic.contains(job) && topic.ends_with(".late"));
         let log = self.read(topic.with_context(|| format!("no late rows of {job}"))?).await?;
@@ -110,7 +116,7 @@ impl Evidence<'_> {
         violations.extend(unreadable);
         let (places, implausible) = checker::late_rows(job, rows, &late);
         violations.extend(implausible);
-        Ok(checker::expected_windows(rows, PARTITIONS as usize, &places))
+        Ok((checker::expected_windows(rows, PARTITIONS as usize, &places), late.len()))
     }
 
     async fn read(&self, topic: &str) -> anyhow::Result<Log> {

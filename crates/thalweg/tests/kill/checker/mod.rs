@@ -18,7 +18,7 @@ pub(crate) use log::{
     offsets_are_dense, topics_stay,
 };
 pub(crate) use results::{
-    adjusted, alerts, bad_records, expected_windows, totals_view, windows, windows_view,
+    accounts, adjusted, alerts, bad_records, expected_windows, totals_view, windows, windows_view,
 };
 
 /// A rule that was broken, and where.

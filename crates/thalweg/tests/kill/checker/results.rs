@@ -8,7 +8,7 @@ use super::{Findings, Violation, text};
 use crate::model::{
     self, ALERT_QUARTERS, CORRECTION_QUARTERS, Log, Placed, Reading, Row, Totals, WindowKey,
 };
-use crate::sql::{TotalsView, WindowsView};
+use crate::sql::{JOBS, JobAccount, TotalsView, WindowsView};
 
 /// A row of a job without state as it should come out.
 pub(super) fn passed_on(reading: &Reading, correction: i64) -> Reading {
@@ -162,5 +162,35 @@ pub(crate) fn bad_records(input: &Log, kept: &Log, times: usize) -> Vec<Violatio
     }
     let should = undecodable(input).into_iter().map(|(place, raw)| (place, vec![raw; times]));
     findings.compare("record", &is, &should.collect());
+    findings.found
+}
+
+/// Each job runs and accounts for every record of the input: as many read as there are,
+/// as many bad as there are, as many late as it kept.
+pub(crate) fn accounts(
+    input: &Log,
+    late: &BTreeMap<&str, usize>,
+    jobs: &[JobAccount],
+) -> Vec<Violation> {
+    let mut findings = Findings::of("in = used + late + bad");
+    let records: usize = input.iter().map(Vec::len).sum();
+    let bad = undecodable(input).len();
+    if jobs.len() != JOBS.len() {
+        findings.add(format!("{} jobs, not {}: {jobs:?}", jobs.len(), JOBS.len()));
+    }
+    for job in jobs {
+        let late = late.iter().find(|(name, _)| job.name.contains(**name));
+        let should = JobAccount {
+            state: "running".into(),
+            rows_in: records as i64,
+            late: late.map_or(0, |(_, late)| *late as i64),
+            bad: bad as i64,
+            error: String::new(),
+            ..job.clone()
+        };
+        if *job != should {
+            findings.add(format!("{job:?}\n    instead of {should:?}"));
+        }
+    }
     findings.found
 }

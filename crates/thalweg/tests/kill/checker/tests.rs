@@ -9,7 +9,7 @@ use super::results::{count_and_sum, passed_on};
 use super::*;
 use crate::model::{self, BASE_MS, CORRECTION_QUARTERS, Log, Placed, Reading, Stored, readings};
 use crate::observer::Records;
-use crate::sql::TotalsView;
+use crate::sql::{JobAccount, TotalsView};
 use crate::topics::Fate;
 use crate::workload::{Outcome, Sent};
 
@@ -327,6 +327,34 @@ fn late_rows_are_read() {
     let (rows, violations) = read_late_rows("job", &log(&[&[row.to_owned(), "{}".to_owned()]]));
     assert_eq!(rows, late());
     broken(&violations, "a row that cannot be read: {}");
+}
+
+#[test]
+fn accounts_are_compared() {
+    let job = |name: &str, late| JobAccount {
+        name: name.into(),
+        state: "running".into(),
+        rows_in: 8,
+        late,
+        bad: 1,
+        error: String::new(),
+    };
+    let jobs = [job("a", 0), job("c.d.windows", 2), job("b", 0), job("c", 0), job("d", 0)];
+    let late = BTreeMap::from([("windows", 2)]);
+    kept(&accounts(&input(), &late, &jobs));
+    broken(&accounts(&input(), &late, &jobs[..4]), "4 jobs, not 5");
+    type Change = fn(&mut JobAccount);
+    let changes: [Change; 4] = [
+        |job| job.rows_in += 1,
+        |job| job.late += 1,
+        |job| job.bad -= 1,
+        |job| job.state = "failed".into(),
+    ];
+    for change in changes {
+        let mut wrong = jobs.clone();
+        change(&mut wrong[1]);
+        broken(&accounts(&input(), &late, &wrong), "name: \"c.d.windows\"");
+    }
 }
 
 /// View `totals` after so many readings of the two partitions.
