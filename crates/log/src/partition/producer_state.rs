@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thalweg_core::ids::Offset;
+use thalweg_core::ids::{Offset, ProducerId};
 use thalweg_core::record_batch::{BatchHeader, ControlKind, last_sequence_of};
 use thalweg_core::time::Millis;
 
@@ -279,16 +279,21 @@ impl ProducerState {
     }
 
     /// Forgets producers that were silent for too long, and the longest silent ones
-    /// beyond `most`; never one in a transaction. Returns how many went for number.
+    /// beyond `most`; never one in a transaction or one of a job. Returns how many went
+    /// for number.
     pub(crate) fn expire(&mut self, silent_since: Millis, most: usize) -> usize {
-        self.producers.retain(|_, producer| {
-            producer.open_since.is_some() || producer.last_seen >= silent_since
+        self.producers.retain(|id, producer| {
+            producer.open_since.is_some()
+                || producer.last_seen >= silent_since
+                || ProducerId(*id).is_internal()
         });
         let surplus = self.producers.len().saturating_sub(most);
         if surplus == 0 {
             return 0;
         }
-        let idle = self.producers.iter().filter(|(_, producer)| producer.open_since.is_none());
+        let idle = self.producers.iter().filter(|(id, producer)| {
+            producer.open_since.is_none() && !ProducerId(**id).is_internal()
+        });
         let mut idle: Vec<_> = idle.map(|(id, producer)| (producer.last_seen, *id)).collect();
         idle.sort_unstable();
         idle.truncate(surplus);
@@ -503,6 +508,17 @@ mod tests {
         assert_eq!(state.first_open(), None);
         assert!(append(&mut state, TRANSACTIONAL, 11, (2, 0, 1), 1).is_err());
         assert_eq!(append(&mut state, TRANSACTIONAL, 11, (2, 1, 0), 1), Ok(None));
+    }
+
+    #[test]
+    fn those_of_jobs_are_never_forgotten() {
+        let mut state = ProducerState::default();
+        append(&mut state, PLAIN, 1, (7, 0, 0), 1).unwrap();
+        append(&mut state, PLAIN, 2, (ProducerId::FIRST_INTERNAL, 0, 0), 1).unwrap();
+        state.expire(i64::MAX, 0);
+        assert_eq!(state.len(), 1);
+        let known = append(&mut state, PLAIN, 3, (ProducerId::FIRST_INTERNAL, 0, 0), 1);
+        assert!(known.unwrap().is_some(), "its retry is still told from a new batch");
     }
 
     #[test]

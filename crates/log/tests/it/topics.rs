@@ -390,3 +390,18 @@ fn a_disk_that_does_not_keep_up_is_not_flooded() {
     log.commit_step();
     assert_eq!(partition.append(large).unwrap().base_offset, 1, "caught up");
 }
+
+#[test]
+fn word_of_a_clean_end_is_taken_once() {
+    let sim = SimEnv::new(1);
+    let clean = Path::new(ROOT).join("CLEAN");
+    let log = open(&sim);
+    log.create_topic("t", 1, &[]).unwrap();
+    log.close().unwrap();
+    assert!(sim.disk.durable(&clean).is_some());
+    drop(log);
+    let log = open(&sim);
+    assert!(sim.disk.durable(&clean).is_none(), "gone for good before anything is written");
+    drop(log);
+    assert!(!sim.disk.exists(&clean));
+}
