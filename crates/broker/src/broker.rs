@@ -95,10 +95,10 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Opens the Kafka door on the current tokio runtime.
+    /// Reads the broker's own state from the log.
     ///
     /// # Errors
-    /// The socket or the broker's own state in the log cannot be used.
+    /// The state cannot be read.
     pub(crate) fn open(
         env: Env,
         log: Arc<dyn LogStore>,

@@ -14,17 +14,13 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 use thalweg_core::partition_log::{Appended, LogError};
+use thalweg_core::record_batch::split;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::error_code::{ErrorCode, of_log_error};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::topics;
-
-/// Attribute bits of a record batch: part of a transaction, control batch.
-const TRANSACTIONAL_OR_CONTROL: u16 = 0x30;
-/// Where the attributes are in a record batch.
-const ATTRIBUTES_AT: std::ops::Range<usize> = 21..23;
 
 /// Why a partition's records were refused.
 struct Refusal {
@@ -133,8 +129,9 @@ fn append(
     let Some(records) = records else {
         return Err(Refusal::new(ErrorCode::InvalidRecord, "no records"));
     };
-    let attributes = records.get(ATTRIBUTES_AT).map_or(0, |at| u16::from_be_bytes([at[0], at[1]]));
-    if attributes & TRANSACTIONAL_OR_CONTROL != 0 {
+    // What is no batch at all is for the log to say.
+    let attributes = split(&records).flatten().map(|batch| batch.header().attributes);
+    if attributes.into_iter().any(|bits| bits.is_transactional() || bits.is_control()) {
         return Err(Refusal::new(
             ErrorCode::InvalidRecord,
             "transactional and control batches are not supported yet",

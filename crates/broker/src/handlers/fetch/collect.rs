@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 use thalweg_core::ids::Offset;
 use thalweg_core::partition_log::{Isolation, LogOffsets, PartitionLog, Watch};
+use thalweg_core::record_batch::split;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -19,11 +20,6 @@ use crate::request::RequestContext;
 
 /// A reader that is further behind than this many records may have to read the disk.
 const LAG_RECORDS: i64 = 1_000;
-/// Length of the part of a record batch that says how long it is.
-const BATCH_PREFIX_BYTES: usize = 12;
-/// Where a batch says how many offsets it covers, less one.
-const LAST_OFFSET_DELTA_AT: usize = 23;
-
 /// A fetch under way.
 pub(super) struct Fetch {
     pub(super) topics: Vec<TopicFetch>,
@@ -219,14 +215,5 @@ fn resolve(
 
 /// The offset after the last of these batches.
 fn offset_after(chunk: &Bytes) -> Option<Offset> {
-    let mut rest: &[u8] = chunk;
-    let mut after = None;
-    while rest.len() > LAST_OFFSET_DELTA_AT + 4 {
-        let base = (&rest[..8]).get_i64();
-        let length = usize::try_from((&rest[8..BATCH_PREFIX_BYTES]).get_i32()).ok()?;
-        let delta = (&rest[LAST_OFFSET_DELTA_AT..]).get_i32();
-        after = Some(base + i64::from(delta) + 1);
-        rest = rest.get(BATCH_PREFIX_BYTES + length..)?;
-    }
-    after
+    split(chunk).map_while(Result::ok).last().map(|batch| batch.header().next_offset())
 }
