@@ -85,7 +85,6 @@ impl Diff {
             let sides: [&dyn Array; 2] = [before, after];
             Ok(interleave(&sides, &self.picks)?)
         });
-        output.change(columns.collect::<Result<_>>()?, &self.kinds);
-        Ok(())
+        output.change(columns.collect::<Result<_>>()?, &self.kinds)
     }
 }

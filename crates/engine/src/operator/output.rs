@@ -10,9 +10,13 @@ use thalweg_stream::{ChangeBatch, Marks, RowKind};
 use super::Collector;
 use super::calc::build_rows;
 
+/// A batch is closed once it has so many rows.
+const BATCH_ROWS: usize = 32 * 1024;
+
 /// Rows that were given and not yet collected.
 pub(super) struct Output {
     schema: SchemaRef,
+    closed: Vec<ChangeBatch>,
     pieces: Vec<Vec<ArrayRef>>,
     rows: usize,
     /// Shorter than there are rows: the others are inserts.
@@ -22,15 +26,23 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(schema: SchemaRef) -> Self {
-        Self { schema, pieces: Vec::new(), rows: 0, kinds: Vec::new(), marks: Marks::none() }
+        Self {
+            schema,
+            closed: Vec::new(),
+            pieces: Vec::new(),
+            rows: 0,
+            kinds: Vec::new(),
+            marks: Marks::none(),
+        }
     }
 
     /// Adds inserts.
-    pub(super) fn insert(&mut self, columns: Vec<ArrayRef>, rows: usize) {
+    pub(super) fn insert(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<()> {
         if rows > 0 {
             self.pieces.push(columns);
             self.rows += rows;
         }
+        if self.rows >= BATCH_ROWS { self.close() } else { Ok(()) }
     }
 
     /// Adds inserts, with marks at places among them.
@@ -39,31 +51,40 @@ impl Output {
         columns: Vec<ArrayRef>,
         rows: usize,
         marks: &[(usize, Millis)],
-    ) {
+    ) -> Result<()> {
         for &(row, watermark) in marks {
             if self.rows + row > 0 {
                 self.marks.push(self.rows + row, watermark);
             }
         }
-        self.insert(columns, rows);
+        self.insert(columns, rows)
     }
 
     /// Adds changes.
-    pub(super) fn change(&mut self, columns: Vec<ArrayRef>, kinds: &[RowKind]) {
+    pub(super) fn change(&mut self, columns: Vec<ArrayRef>, kinds: &[RowKind]) -> Result<()> {
         self.kinds.resize(self.rows, RowKind::Insert);
         self.kinds.extend(kinds);
-        self.insert(columns, kinds.len());
+        self.insert(columns, kinds.len())
     }
 
     /// Says that the rows given so far come before this watermark.
     pub(super) fn mark(&mut self, watermark: Millis) {
-        if self.rows > 0 {
-            self.marks.push(self.rows, watermark);
+        match self.closed.last_mut() {
+            _ if self.rows > 0 => self.marks.push(self.rows, watermark),
+            Some(batch) => batch.marks.push(batch.num_rows(), watermark),
+            None => {}
         }
     }
 
-    /// Hands everything over as one batch, if there is anything.
+    /// Hands everything over.
     pub(super) fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        self.close()?;
+        out.batches.append(&mut self.closed);
+        Ok(())
+    }
+
+    /// Makes one batch of what was given since the last one.
+    fn close(&mut self) -> Result<()> {
         if self.rows == 0 {
             return Ok(());
         }
@@ -89,7 +110,7 @@ impl Output {
             ChangeBatch::changes(batch, kinds)
         };
         batch.marks = marks;
-        out.batches.push(batch);
+        self.closed.push(batch);
         Ok(())
     }
 }

@@ -10,8 +10,8 @@
 //! Nothing here depends on where batches are cut. Sums of integers wrap around as Java's
 //! do; sums of decimals are exact; sums of floats carry about 106 bits, so that neither
 //! the order of rows nor a retraction changes the rounded result but by a tie of that
-//! precision (relative error below 2^-50 where the sum of absolute values is at most 2^50
-//! times the result).
+//! precision: the error is below 2^-100 of the largest absolute sum that the group ever
+//! had, so below a double's own precision unless the result is 2^47 times smaller.
 
 mod accumulator;
 mod count;

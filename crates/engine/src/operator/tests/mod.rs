@@ -1,5 +1,6 @@
 //! Operators against brute-force models, on random input.
 
+mod calc;
 mod group;
 mod harness;
 mod model;

@@ -7,6 +7,7 @@ mod sessions;
 mod sliced;
 mod slices;
 mod slicing;
+mod spans;
 
 use arrow_schema::SchemaRef;
 use thalweg_stream::StreamError;

@@ -59,9 +59,7 @@ struct Pending {
     first_row: usize,
     /// Slots of the rows from there on.
     slots: Vec<u32>,
-    /// Sessions to merge after them: from and into.
-    merges: Vec<(u32, u32)>,
-    /// Sessions to give the results of after that, in order.
+    /// Sessions to give the results of after them, in order.
     fired: Vec<u32>,
     /// How many had fired when the watermark was this.
     marks: Vec<(usize, Millis)>,
@@ -184,11 +182,15 @@ impl SessionWindows {
         let placed = match touched.split_first() {
             None => self.open(key, window),
             Some((&first, rest)) => {
+                if !rest.is_empty() {
+                    self.settle(prepared, row, row)?;
+                }
                 for &slot in rest {
                     let bounds = self.sessions.bounds(slot);
                     self.sessions.remove(slot);
                     self.sessions.grow(first, bounds);
-                    self.pending.merges.push((slot, first));
+                    self.aggregates.merge(&[slot], &[first]);
+                    self.aggregates.release(&[slot]);
                 }
                 self.sessions.grow(first, window);
                 Some(first)
@@ -264,12 +266,8 @@ impl SessionWindows {
         self.give()
     }
 
-    /// Merges what has to be merged and gives what fired.
+    /// Gives what fired.
     fn give(&mut self) -> Result<()> {
-        for (from, into) in std::mem::take(&mut self.pending.merges) {
-            self.aggregates.merge(&[from], &[into]);
-            self.aggregates.release(&[from]);
-        }
         let fired = std::mem::take(&mut self.pending.fired);
         let marks = std::mem::take(&mut self.pending.marks);
         if let Some((columns, kept)) = self.results(&fired)? {
@@ -278,7 +276,7 @@ impl SessionWindows {
                 .into_iter()
                 .map(|(count, watermark)| (kept.partition_point(|&n| n < count), watermark))
                 .collect();
-            self.output.insert_marked(columns, rows, &marks);
+            self.output.insert_marked(columns, rows, &marks)?;
         }
         if self.lateness == 0 {
             self.aggregates.release(&fired);
@@ -307,7 +305,7 @@ impl SessionWindows {
     /// Takes the result of a fired session back; it is open again.
     fn retract(&mut self, slot: u32) -> Result<()> {
         if let Some((columns, _)) = self.results(&[slot])? {
-            self.output.change(columns, &[RowKind::Delete]);
+            self.output.change(columns, &[RowKind::Delete])?;
         }
         self.sessions.set_phase(slot, Phase::Open);
         Ok(())

@@ -33,6 +33,7 @@ use super::columns::WindowColumns;
 use super::late::collect_late;
 use super::slices::{Slice, Slices};
 use super::slicing::Slicing;
+use super::spans::Spans;
 use crate::key::{BatchKeys, KeySpec, KeyTable};
 
 /// Name of the snapshot batch of the slices.
@@ -50,6 +51,7 @@ pub(super) struct SlicedWindows {
     results: Range<usize>,
     layout: StateLayout,
     slices: Slices,
+    spans: Option<Spans>,
     /// Windows whose last instant is at or before this have fired.
     complete: Millis,
     /// Results, as they were given, of the fired windows that got late rows since; by end
@@ -91,6 +93,9 @@ impl SlicedWindows {
             keys,
             aggregates,
             slices: Slices::default(),
+            spans: slicing
+                .spans()
+                .filter(|_| !(slicing.is_cumulating() && node.allowed_lateness == 0)),
             complete: MIN_WATERMARK,
             reopened: BTreeMap::new(),
             output: Output::new(schema),
@@ -181,6 +186,7 @@ impl SlicedWindows {
             let fired = end - 1 <= self.complete;
             if fired {
                 self.reopen(start)?;
+                self.forget_span_of(start);
             }
             let start =
                 if fired && self.folds() { self.slicing.window_ending(end).start } else { start };
@@ -216,22 +222,41 @@ impl SlicedWindows {
         if watermark <= self.complete {
             return Ok(());
         }
-        while let Some(bounds) = self.next_window()
-            && bounds.max_timestamp() <= watermark
-        {
-            if self.folds() {
-                self.fold(bounds);
+        // One due after the other, so that it does not matter whether the watermark rises at
+        // once or in steps.
+        loop {
+            let next = self.next_window().filter(|bounds| bounds.max_timestamp() <= watermark);
+            let over = self.first_over().filter(|over| *over <= watermark);
+            match (next, over) {
+                (None, None) => break,
+                (Some(bounds), over) if over.is_none_or(|over| bounds.max_timestamp() <= over) => {
+                    self.fire(bounds)?;
+                    self.complete = bounds.max_timestamp();
+                }
+                (_, over) => self.complete = over.unwrap_or(self.complete),
             }
-            if let Some(result) = self.result_of(bounds)? {
-                self.output.insert(result.columns, result.rows);
-            }
-            self.complete = bounds.max_timestamp();
             self.forget()?;
         }
         self.complete = watermark;
         self.forget()?;
         self.output.mark(watermark);
         Ok(())
+    }
+
+    /// Gives the result of a window.
+    fn fire(&mut self, bounds: Bounds) -> Result<()> {
+        if self.folds() {
+            self.fold(bounds);
+        }
+        match self.result_of(bounds)? {
+            Some(result) => self.output.insert(result.columns, result.rows),
+            None => Ok(()),
+        }
+    }
+
+    /// The watermark at which the first of the reopened windows takes no more rows.
+    fn first_over(&self) -> Option<Millis> {
+        self.reopened.keys().next().map(|(end, _)| end - 1 + self.lateness)
     }
 
     /// The next window that holds rows and has not fired.
@@ -278,17 +303,63 @@ impl SlicedWindows {
                 self.result(bounds, &slice.keys, &slice.slots)
             }
             _ => {
-                let mut keys = self.keys.table(self.slices.get(places.start).slots.len());
-                let mut slots = Vec::new();
-                for place in places {
-                    let slice = self.slices.get(place);
-                    let into = merge_slice(slice, &mut keys, &mut slots, &mut self.aggregates);
-                    self.aggregates.merge(&slice.slots, &into);
-                }
-                let result = self.result(bounds, &keys, &slots);
-                self.aggregates.release(&slots);
+                let merged = self.merged(bounds, self.spans.is_some());
+                let result = self.result(bounds, &merged.keys, &merged.slots);
+                self.aggregates.release(&merged.slots);
                 result
             }
+        }
+    }
+
+    /// The slices of a stretch of time as one, for the caller to release. `by_spans`: with
+    /// the help of the spans in it, which are built where they are missing.
+    fn merged(&mut self, bounds: Bounds, by_spans: bool) -> Slice {
+        let places = self.slices.of_window(bounds);
+        let typical = self.slices.get(places.start).slots.len();
+        let (mut keys, mut slots) = (self.keys.table(typical), Vec::new());
+        let mut place = places.start;
+        while place < places.end {
+            let span = if by_spans { self.span_at(place, bounds) } else { None };
+            let slice = match span {
+                Some(span) => {
+                    place = self.slices.of_window(span).end;
+                    self.spans.as_ref().and_then(|spans| spans.get(span.start))
+                }
+                None => {
+                    place += 1;
+                    Some(self.slices.get(place - 1))
+                }
+            };
+            if let Some(slice) = slice {
+                let into = merge_slice(slice, &mut keys, &mut slots, &mut self.aggregates);
+                self.aggregates.merge(&slice.slots, &into);
+            }
+        }
+        Slice { start: bounds.start, keys, slots }
+    }
+
+    /// The span that starts with the slice at a place, if it lies in the window and helps.
+    fn span_at(&mut self, place: usize, window: Bounds) -> Option<Bounds> {
+        let spans = self.spans.as_ref()?;
+        let span = spans.of_slice(self.slices.get(place).start);
+        if span.start < window.start || span.end > window.end {
+            return None;
+        }
+        if spans.get(span.start).is_none() {
+            if self.slices.of_window(span).len() < 2 {
+                return None;
+            }
+            let merged = self.merged(span, false);
+            self.spans.as_mut()?.insert(merged);
+        }
+        Some(span)
+    }
+
+    /// Lets go of what was merged of a slice that is about to change.
+    fn forget_span_of(&mut self, slice_start: Millis) {
+        let span = self.spans.as_mut().and_then(|spans| spans.remove_of_slice(slice_start));
+        if let Some(span) = span {
+            self.aggregates.release(&span.slots);
         }
     }
 
@@ -338,8 +409,7 @@ impl SlicedWindows {
         let (before, after) = match (before, after) {
             (None, None) => return Ok(()),
             (None, Some(after)) => {
-                self.output.insert(after.columns, after.rows);
-                return Ok(());
+                return self.output.insert(after.columns, after.rows);
             }
             (Some(before), None) => {
                 let nothing = before.columns.iter().map(|column| column.slice(0, 0)).collect();
@@ -368,16 +438,18 @@ impl SlicedWindows {
 
     /// Lets go of what no row can change any more.
     fn forget(&mut self) -> Result<()> {
-        while let Some(entry) = self.reopened.first_entry()
-            && entry.key().0 - 1 + self.lateness <= self.complete
+        while self.first_over().is_some_and(|over| over <= self.complete)
+            && let Some(((end, start), before)) = self.reopened.pop_first()
         {
-            let ((end, start), before) = entry.remove_entry();
             self.fire_again(Bounds { start, end }, before)?;
         }
         let (slicing, complete, lateness) = (self.slicing, self.complete, self.lateness);
         let over = |slice: &Slice| slicing.last_window_end(slice.start) - 1 + lateness <= complete;
         while let Some(slice) = self.slices.pop_first_if(over) {
             self.aggregates.release(&slice.slots);
+        }
+        while let Some(span) = self.spans.as_mut().and_then(|spans| spans.pop_first_if(over)) {
+            self.aggregates.release(&span.slots);
         }
         Ok(())
     }
@@ -491,7 +563,9 @@ impl Operator for SlicedWindows {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.slices.memory_bytes() + self.aggregates.memory_bytes()
+        self.slices.memory_bytes()
+            + self.spans.as_ref().map_or(0, Spans::memory_bytes)
+            + self.aggregates.memory_bytes()
     }
 }
 

@@ -15,6 +15,13 @@ pub(super) struct Slice {
     pub(super) slots: Vec<u32>,
 }
 
+impl Slice {
+    /// Bytes held, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.keys.memory_bytes() + self.slots.capacity() * size_of::<u32>() + size_of::<Self>()
+    }
+}
+
 /// Slices by their start.
 #[derive(Default)]
 pub(super) struct Slices {
@@ -84,7 +91,6 @@ impl Slices {
 
     /// Bytes held, about.
     pub(super) fn memory_bytes(&self) -> usize {
-        let slices = self.slices.iter();
-        slices.map(|slice| slice.keys.memory_bytes() + slice.slots.capacity() * 4 + 128).sum()
+        self.slices.iter().map(Slice::memory_bytes).sum()
     }
 }

@@ -8,6 +8,7 @@ use thalweg_core::time::Millis;
 use thalweg_stream::window::{Bounds, Window};
 
 use super::super::time_column::clamp;
+use super::spans::Spans;
 
 /// The grid of a window kind that is no session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +88,11 @@ impl Slicing {
         let complete = self.next_end(watermark) - 1;
         let over = self.next_end(clamp(watermark) - lateness) - 1 + lateness;
         complete.min(over)
+    }
+
+    /// Room for the merged slices of long windows, where windows share slices and are long.
+    pub(super) fn spans(self) -> Option<Spans> {
+        Spans::new(self.slice, self.size / self.slice, self.offset)
     }
 
     /// Whether windows grow from a fixed start.
