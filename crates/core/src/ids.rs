@@ -55,6 +55,18 @@ impl fmt::Display for TopicPartition {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ProducerId(pub i64);
 
+impl ProducerId {
+    /// Ids from here on are Thalweg's own: jobs write their journals and their output with
+    /// them. Clients are given lower ones. A log must not forget these however long they
+    /// are silent: what a job published before a crash is told from them.
+    pub const FIRST_INTERNAL: i64 = 1 << 61;
+
+    /// Whether it is one of Thalweg's own.
+    pub fn is_internal(self) -> bool {
+        self.0 >= Self::FIRST_INTERNAL
+    }
+}
+
 /// One run of a job's life on its journal. A higher incarnation fences a lower one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Incarnation(pub u32);

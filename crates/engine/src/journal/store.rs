@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg_core::ids::{Incarnation, Offset};
+use thalweg_core::ids::{Incarnation, Offset, ProducerId};
 use thalweg_core::partition_log::{
     DurableCallback, Isolation, LogError, LogStore, PartitionLog, append_durably,
 };
@@ -18,7 +18,7 @@ use crate::job::JobId;
 
 /// Producer id of the first 32767 incarnations on a journal. Only journals use it, and a
 /// journal has one writer, so it can be the same for all of them.
-const JOURNAL_PRODUCER: i64 = 1 << 61;
+const JOURNAL_PRODUCER: i64 = ProducerId::FIRST_INTERNAL;
 /// Producer epochs that incarnations use of one id. The one above is for the fence.
 const EPOCHS_A_PRODUCER: u32 = i16::MAX as u32;
 /// Largest entry: `max.message.bytes` of the topic.
