@@ -40,7 +40,8 @@ class Server:
                 if line.startswith("ready "):
                     fields = dict(part.split("=", 1) for part in line.split()[1:])
                     self.kafka = fields["kafka"]
-                    self.sql = fields.get("sql")
+                    # A server without this door says "-".
+                    self.sql = fields.get("sql", "-").strip("-") or None
                     return self
         finally:
             timer.cancel()
