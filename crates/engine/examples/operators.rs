@@ -190,6 +190,7 @@ fn main() {
     let thousand = Input { keys: 1000, text: false, disorder: true };
     let tumbling = Window::Tumbling { size: 10_000, offset: 0 };
     let hopping = Window::Hopping { slide: 2_000, size: 10_000, offset: 0 };
+    let long = Window::Hopping { slide: 1_000, size: 600_000, offset: 0 };
     let cumulating = Window::Cumulating { step: 2_000, size: 10_000, offset: 0 };
     let short = Window::Tumbling { size: 100, offset: 0 };
     let session = Window::Session { gap: 50 };
@@ -213,6 +214,7 @@ fn main() {
     );
     run("tumbling count of 100 ms", thousand, windowed(short, &count), &count);
     run("hopping count, 5 panes", thousand, windowed(hopping, &count), &count);
+    run("hopping count, 600 panes", thousand, windowed(long, &count), &count);
     run("cumulating count, 5 steps", thousand, windowed(cumulating, &count), &count);
     run(
         "hopping count, 1M keys",

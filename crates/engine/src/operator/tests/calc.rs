@@ -82,7 +82,7 @@ fn batch(values: &[Option<i64>]) -> ChangeBatch {
     let rows = RecordBatch::try_new(schema(), vec![Arc::new(values), Arc::new(times)]).unwrap();
     let kinds = (0..rows.num_rows()).map(|row| [RowKind::Insert, RowKind::Delete][row % 2]);
     let mut batch = ChangeBatch::changes(rows, kinds.collect());
-    batch.marks.push(2, 15);
+    batch.marks.push(2.min(batch.num_rows()), 15);
     batch.marks.push(batch.num_rows(), 99);
     batch
 }
