@@ -94,6 +94,7 @@ impl TaskBuilder<'_> {
                 writer_bytes: self.options.writer_bytes,
                 inline_bytes: self.options.inline_bytes,
             },
+            origin: None,
             output: UnitOutput::default(),
         };
         let head = match stage.source {

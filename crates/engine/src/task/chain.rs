@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use thalweg_core::time::{MIN_WATERMARK, Millis};
-use thalweg_stream::ChangeBatch;
 use thalweg_stream::sink::SinkWriter;
-use thalweg_stream::source::BadRecord;
+use thalweg_stream::source::{BadRecord, Position};
+use thalweg_stream::{ChangeBatch, StreamError};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::isolate;
 use super::output::{ChunkBody, StateBatch, UnitChunk, UnitOutput, bad_batch, late_batch};
 use crate::epoch::EpochPlan;
 use crate::error::Result;
@@ -62,6 +63,8 @@ pub(super) struct Chain {
     pub(super) edges: Vec<EdgeWriter>,
     pub(super) context: OperatorContext,
     pub(super) limits: OutputLimits,
+    /// In a source stage: the split that is read, and where its range starts.
+    pub(super) origin: Option<(String, Position)>,
     /// Of the current epoch.
     pub(super) output: UnitOutput,
 }
@@ -82,8 +85,14 @@ impl Chain {
         self.context.now
     }
 
+    /// Starts a range of a split.
+    pub(super) fn start_range(&mut self, split: usize, id: &str, from: Position) {
+        self.origin = Some((id.to_owned(), from));
+        self.start_run(split);
+    }
+
     /// Starts what a channel moves over the out edges.
-    pub(super) fn start_run(&mut self, channel: usize) {
+    fn start_run(&mut self, channel: usize) {
         self.edges.iter_mut().for_each(|edge| edge.start_run(channel));
     }
 
@@ -104,21 +113,27 @@ impl Chain {
     pub(super) fn count_source(&mut self, rows: u64, bad: &[BadRecord]) -> Result<()> {
         self.output.totals.rows_in += rows + bad.len() as u64;
         self.output.totals.bad += bad.len() as u64;
-        if !bad.is_empty() && self.slots[0].side.is_some() {
-            self.write_side(0, &bad_batch(bad)?)?;
-        }
-        Ok(())
+        if bad.is_empty() { Ok(()) } else { self.write_side(0, &bad_batch(bad)?) }
     }
 
     fn accept(&mut self, slot: usize, batch: &ChangeBatch) -> Result<()> {
         match &mut self.slots[slot].body {
             Body::Source => self.emit(slot, batch),
             Body::Operator { operator, collector, watermark } => {
-                operator.process(batch, *watermark, &self.context, collector)?;
-                if let Some(last) = batch.marks.last() {
-                    *watermark = last.max(*watermark);
+                match operator.process(batch, *watermark, &self.context, collector) {
+                    Ok(()) => {
+                        if let Some(last) = batch.marks.last() {
+                            *watermark = last.max(*watermark);
+                        }
+                        self.drain(slot)
+                    }
+                    Err(error @ StreamError::Evaluation { .. }) if self.origin.is_some() => {
+                        collector.batches.clear();
+                        collector.late.clear();
+                        self.accept_without(slot, batch, &error)
+                    }
+                    Err(error) => Err(error.into()),
                 }
-                self.drain(slot)
             }
             Body::Sink(writer) => {
                 if batch.num_rows() == 0 {
@@ -141,6 +156,31 @@ impl Chain {
         }
     }
 
+    /// Hands a batch on which an expression failed to a step without state once more, but
+    /// for the row that failed, which becomes a bad record.
+    fn accept_without(
+        &mut self,
+        slot: usize,
+        batch: &ChangeBatch,
+        error: &StreamError,
+    ) -> Result<()> {
+        let [before, failed, after] = isolate::around(batch.num_rows(), error);
+        if !before.is_empty() {
+            self.accept(slot, &isolate::slice(batch, &before, 0))?;
+        }
+        if failed.len() == 1 {
+            let (split, from) = self.origin.clone().unwrap_or_default();
+            let reason = error.to_string();
+            let bad = isolate::describe(&batch.rows, failed.start, reason, &split, from)?;
+            self.output.totals.bad += 1;
+            self.write_side(0, &bad_batch(&[bad])?)?;
+        }
+        if !after.is_empty() {
+            self.accept(slot, &isolate::slice(batch, &after, before.end))?;
+        }
+        Ok(())
+    }
+
     /// Passes on what an operator gave.
     fn drain(&mut self, slot: usize) -> Result<()> {
         let Body::Operator { collector, .. } = &mut self.slots[slot].body else { return Ok(()) };
@@ -148,9 +188,7 @@ impl Chain {
         let mut batches = std::mem::take(&mut collector.batches);
         for late in &late {
             self.output.totals.late += late.rows.num_rows() as u64;
-            if self.slots[slot].side.is_some() {
-                self.write_side(slot, &late_batch(late)?)?;
-            }
+            self.write_side(slot, &late_batch(late)?)?;
         }
         for batch in batches.drain(..) {
             if batch.num_rows() > 0 || !batch.marks.is_empty() {
@@ -176,6 +214,7 @@ impl Chain {
         Ok(())
     }
 
+    /// Writes to the side output of a slot, where somebody wants it.
     fn write_side(&mut self, slot: usize, batch: &ChangeBatch) -> Result<()> {
         let Some(writer) = &mut self.slots[slot].side else { return Ok(()) };
         writer.writer.write(batch)?;

@@ -6,6 +6,7 @@
 mod build;
 mod chain;
 mod inputs;
+mod isolate;
 mod output;
 mod source;
 

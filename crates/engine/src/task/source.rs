@@ -4,10 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::SchemaRef;
 use arrow_select::filter::filter_record_batch;
-use bytes::Bytes;
 use thalweg_core::time::Millis;
 use thalweg_stream::expression::EvalContext;
 use thalweg_stream::graph::SourceNode;
@@ -15,6 +13,7 @@ use thalweg_stream::source::{BadRecord, SourceBatch, SourceRef, SplitInfo, Split
 use thalweg_stream::{ChangeBatch, Marks, StreamError};
 
 use super::chain::Chain;
+use super::isolate;
 use crate::epoch::{EpochPlan, Event, SplitIndex, SplitRange};
 use crate::error::{JobError, Result};
 use crate::watermark::{Generated, Generator, Refused};
@@ -81,7 +80,7 @@ impl SourceTask {
                 place.insert(self.source.open(split)?)
             }
         };
-        chain.start_run(range.split);
+        chain.start_range(range.split, &split.id, range.from);
         let mut rows = RangeRows {
             node: &self.node,
             schema: &self.schema,
@@ -126,25 +125,69 @@ struct RangeRows<'a> {
 
 impl RangeRows<'_> {
     fn take(&mut self, batch: SourceBatch, chain: &mut Chain) -> Result<()> {
-        let SourceBatch { rows, mut bad } = batch;
-        let mut rows = self.project(&rows)?;
+        chain.count_source(0, &batch.bad)?;
+        self.take_rows(&batch.rows, chain)
+    }
+
+    /// Where a computed column fails on a row, that row is a bad record and the others go
+    /// on.
+    fn take_rows(&mut self, rows: &RecordBatch, chain: &mut Chain) -> Result<()> {
+        match self.prepare(rows) {
+            Ok((batch, bad)) => {
+                chain.count_source(batch.num_rows() as u64, &bad)?;
+                if batch.num_rows() > 0 {
+                    chain.emit_first(&batch)?;
+                }
+                Ok(())
+            }
+            Err(error @ StreamError::Evaluation { .. }) => {
+                let [before, failed, after] = isolate::around(rows.num_rows(), &error);
+                if !before.is_empty() {
+                    self.take_rows(&rows.slice(before.start, before.len()), chain)?;
+                }
+                if failed.len() == 1 {
+                    let row = rows.slice(failed.start, 1);
+                    let reason = error.to_string();
+                    let bad = isolate::describe(&row, 0, reason, &self.split.id, self.from)?;
+                    chain.count_source(0, &[bad])?;
+                }
+                if !after.is_empty() {
+                    self.take_rows(&rows.slice(after.start, after.len()), chain)?;
+                }
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The rows with their computed columns and marks, and those without a usable event
+    /// time.
+    fn prepare(
+        &mut self,
+        rows: &RecordBatch,
+    ) -> Result<(ChangeBatch, Vec<BadRecord>), StreamError> {
+        let mut rows = self.project(rows)?;
+        let mut bad = Vec::new();
         let mut marks = Marks::none();
         if let Some(generator) = &mut self.generator {
             let Generated { kept, refused } = generator.check(&rows, self.context.now)?;
             if let Some(kept) = kept {
-                bad.extend(describe(&rows, &refused, self.split, self.from)?);
-                rows = filter_record_batch(&rows, &kept).map_err(StreamError::from)?;
+                for (row, why) in refused {
+                    let reason = match why {
+                        Refused::Null => "its event time is null",
+                        Refused::Future => "its event time is too far in the future",
+                    };
+                    let (id, from) = (&self.split.id, self.from);
+                    bad.push(isolate::describe(&rows, row, reason.to_owned(), id, from)?);
+                }
+                rows = filter_record_batch(&rows, &kept)?;
             }
             marks = generator.marks(&rows, &self.context)?;
         }
-        chain.count_source(rows.num_rows() as u64, &bad)?;
-        if rows.num_rows() > 0 {
-            chain.emit_first(&ChangeBatch { rows, kinds: None, marks })?;
-        }
-        Ok(())
+        Ok((ChangeBatch { rows, kinds: None, marks }, bad))
     }
 
-    fn project(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+    fn project(&self, rows: &RecordBatch) -> Result<RecordBatch, StreamError> {
         let columns: Result<Vec<ArrayRef>, StreamError> = self
             .node
             .projection
@@ -155,44 +198,6 @@ impl RangeRows<'_> {
             })
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(self.schema), columns?, &options)
-            .map_err(|error| StreamError::from(error).into())
+        Ok(RecordBatch::try_new_with_options(Arc::clone(self.schema), columns?, &options)?)
     }
-}
-
-/// Rows without a usable event time as bad records. The bytes they came from are gone by
-/// now, so they are shown column by column, and stand at the start of their range.
-fn describe(
-    rows: &RecordBatch,
-    refused: &[(usize, Refused)],
-    split: &SplitInfo,
-    position: u64,
-) -> Result<Vec<BadRecord>> {
-    let options = FormatOptions::default().with_null("null");
-    let columns: Result<Vec<_>, _> = rows
-        .columns()
-        .iter()
-        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
-        .collect();
-    let columns = columns.map_err(StreamError::from)?;
-    let schema = rows.schema();
-    Ok(refused
-        .iter()
-        .map(|&(row, why)| {
-            let fields = schema.fields().iter().zip(&columns);
-            let shown: Vec<_> = fields
-                .map(|(field, column)| format!("{}={}", field.name(), column.value(row)))
-                .collect();
-            BadRecord {
-                key: None,
-                raw: Bytes::from(shown.join(", ")),
-                split: split.id.clone(),
-                position,
-                reason: match why {
-                    Refused::Null => "its event time is null".to_owned(),
-                    Refused::Future => "its event time is too far in the future".to_owned(),
-                },
-            }
-        })
-        .collect())
 }
