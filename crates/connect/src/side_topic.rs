@@ -1,10 +1,10 @@
 //! Topics beside a job's own output: rows that came too late, records that are no rows.
 //!
-//! `<job>$late` holds late rows as JSON objects. `<table>$bad` is a dead-letter topic:
-//! each record has the value (and key) of the bad one as it came, and headers that say where
-//! it stood and why it was refused. So a Kafka tool can replay it as it is, and
-//! [`bad_table`] reads it as the table that users see: `raw`, `partition`, `offset`,
-//! `reason`.
+//! The topic of late rows (table `<job>$late`) holds them as JSON objects. The topic of bad
+//! records (`<table>$bad`) is a dead-letter topic: each record has the value (and key) of
+//! the bad one as it came, and headers that say where it stood and why it was refused. So a
+//! Kafka tool can replay it as it is, and [`bad_table`] reads it as the table that users
+//! see: `raw`, `partition`, `offset`, `reason`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

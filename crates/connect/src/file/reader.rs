@@ -67,13 +67,14 @@ impl FileReader {
         Ok(self.known_end)
     }
 
-    /// The first line start at or after `at`, or `at` itself where that is too far away.
+    /// The first line start at or after `at`; where the line is very long, a place far on
+    /// in it, which is as good: a line belongs to where it starts.
     fn align(&self, at: u64, end: u64) -> Result<u64> {
         if at == 0 || at >= end {
             return Ok(at.min(end));
         }
         let found = self.io(line_end(&*self.file, at - 1, end, CUT_SEARCH_BYTES))?;
-        Ok(found.unwrap_or(if end - at < CUT_SEARCH_BYTES { end } else { at }))
+        Ok(found.unwrap_or((at - 1 + CUT_SEARCH_BYTES).min(end)))
     }
 }
 

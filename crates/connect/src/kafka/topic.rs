@@ -3,7 +3,8 @@
 use thalweg_core::partition_log::{LogError, LogStore, TopicMeta};
 use thalweg_stream::error::Result;
 
-/// The topic; created where it is missing.
+/// The topic; created where it is missing. Settings that the log does not know (yet) are
+/// left out, with a warning.
 pub(crate) fn open_or_create(
     log: &dyn LogStore,
     name: &str,
@@ -17,6 +18,10 @@ pub(crate) fn open_or_create(
         Ok(meta) => Ok(meta),
         // Somebody else was faster.
         Err(error @ LogError::TopicExists { .. }) => log.topic(name).ok_or_else(|| error.into()),
+        Err(error @ LogError::InvalidTopic { .. }) if !config.is_empty() => {
+            tracing::warn!("{error}; the topic is created without");
+            open_or_create(log, name, partitions, &[])
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -287,8 +287,8 @@ impl MapColumn {
         if self.len() + 1 != len {
             return self.append_nulls(len.saturating_sub(self.len()));
         }
-        let pairs = self.keys.len().max(self.values.len()) + 1;
-        self.keys.settle(pairs);
+        // Keys come whole, so only the last value can be unfinished.
+        let pairs = self.keys.len();
         self.values.settle(pairs);
         let _ = self.spans.push(pairs, false);
         self.append_nulls(len.saturating_sub(self.len()));
@@ -302,7 +302,9 @@ impl MapColumn {
         let columns = vec![self.keys.finish(relaxed)?, self.values.finish(relaxed)?];
         let (offsets, nulls) = self.spans.take();
         let (entries, pair) = if relaxed {
-            let pair = relax(&self.pair, &columns);
+            let relaxed = relax(&self.pair, &columns);
+            // Keys are never null, and arrays of maps insist on it.
+            let pair: Fields = [self.pair[0].clone(), relaxed[1].clone()].into_iter().collect();
             let data_type = DataType::Struct(pair.clone());
             (Arc::new(self.entries.as_ref().clone().with_data_type(data_type)), pair)
         } else {

@@ -70,9 +70,14 @@ impl Context<'_> {
                     cursor.skip_value(depth + 1)?;
                 }
             }
-            if cursor.peek() == b'}' {
-                cursor.at += 1;
-                break;
+            match cursor.peek() {
+                b'}' => {
+                    cursor.at += 1;
+                    break;
+                }
+                // The lead of a first key would fit here, but it is not the first.
+                b'{' => return cursor.expected("',' or '}'"),
+                _ => {}
             }
         }
         if row.any_required || self.fail_on_missing {
