@@ -8,6 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use sqlparser::ast::Query;
 use thalweg_stream::connector::ConnectorsRef;
+use thalweg_stream::graph::Graph;
 use thalweg_stream::table::TableSpec;
 
 use crate::catalog::{
@@ -188,6 +189,23 @@ impl Session {
             primary_key: Vec::new(),
             options: [("connector".to_owned(), connector.to_owned())].into(),
         })
+    }
+
+    /// The graph that reads all columns of a table, computed ones too.
+    ///
+    /// # Errors
+    /// A table that cannot be read.
+    pub fn plan_table(&self, table: &CatalogObject) -> Result<Graph> {
+        let name = table.name();
+        let quoted = [&name.catalog, &name.database, &name.name].map(|part| part.replace('`', "``"));
+        let text = format!("SELECT * FROM `{}`.`{}`.`{}`", quoted[0], quoted[1], quoted[2]);
+        match crate::parser::parse_one(&text)?.statement {
+            Statement::Query(query) => match self.plan_query(&query, "blackhole")? {
+                PlannedInsert::Job(job) => Ok(job.graph),
+                PlannedInsert::Rows { .. } => Err(SqlError::internal("a table is no row")),
+            },
+            _ => Err(SqlError::internal("a query is no other statement")),
+        }
     }
 
     /// Plans a materialized view and puts it into the catalog. `None` where it is there

@@ -1,2 +1,8 @@
 //! The binary `thalweg`.
-fn main() {}
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    thalweg::cli::main()
+}

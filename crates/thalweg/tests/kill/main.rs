@@ -13,41 +13,35 @@
 )]
 
 mod checker;
+mod crowd;
 mod group;
 mod kafka;
 mod model;
+mod objects;
 mod observer;
 mod server;
 mod settings;
 mod sql;
-mod topics;
 mod verify;
 mod workload;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
-use krafka::consumer::IsolationLevel;
 use thalweg_core::env::Random;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use crate::group::Group;
-use crate::observer::Seen;
-use crate::server::Server;
+use crate::crowd::Crowd;
+use crate::server::{Addresses, Server};
 use crate::settings::{Settings, exponential};
-use crate::topics::Made;
-use crate::workload::{PARTITIONS, STYLES, Shared, TOPIC};
+use crate::verify::Evidence;
+use crate::workload::{PARTITIONS, TOPIC};
 
 /// Parts of the run's randomness.
 const KILLER: u64 = 0;
-const PRODUCERS: u64 = 100;
-const READERS: u64 = 200;
-const TOPICS: u64 = 300;
+const JOBS: u64 = 1;
 
 #[test]
 fn survives_kill_9() {
@@ -84,67 +78,28 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
     server.ready(settings.deadline).await?;
     let addresses = server.addresses().clone();
     let topics = prepare(settings, &addresses).await?;
+    let mut crowd = Crowd::start(settings, &addresses, &topics);
 
-    let shared = Arc::new(Shared::new(addresses.kafka.clone(), settings.rate));
-    let seen = Arc::new(Seen::default());
-    let (stop_producers, producing) = watch::channel(false);
-    let mut producers = JoinSet::new();
-    for (number, style) in STYLES.into_iter().enumerate() {
-        let random = settings.random(PRODUCERS + number as u64);
-        producers.spawn(workload::produce(Arc::clone(&shared), style, random, producing.clone()));
-    }
-    let (stop_readers, reading) = watch::channel(false);
-    let mut readers = JoinSet::new();
-    for (number, isolation) in
-        [IsolationLevel::ReadCommitted, IsolationLevel::ReadUncommitted].into_iter().enumerate()
-    {
-        readers.spawn(observer::consume(
-            Arc::clone(&seen),
-            addresses.kafka.clone(),
-            topics.clone(),
-            isolation,
-            settings.random(READERS + number as u64),
-            reading.clone(),
-        ));
-    }
-    let made = Arc::new(Made::default());
-    let (address, random) = (addresses.kafka.clone(), settings.random(TOPICS));
-    readers.spawn(topics::make(Arc::clone(&made), address, random, reading.clone()));
-    let group = Arc::new(Group::default());
-    for _ in 0..2 {
-        let address = addresses.kafka.clone();
-        readers.spawn(group::consume(Arc::clone(&group), address, reading.clone()));
-    }
-    if settings.sql {
-        readers.spawn(observer::poll_views(Arc::clone(&seen), addresses.sql.clone(), reading));
-    }
+    kill_again_and_again(settings, &mut server, &crowd).await?;
 
-    kill_again_and_again(settings, &mut server, &seen, &group, &made).await?;
-
-    stop_producers.send_replace(true);
-    let stopped = async { while producers.join_next().await.is_some() {} };
-    tokio::time::timeout(settings.deadline, stopped)
-        .await
-        .with_context(|| format!("producers still wait for answers:\n{}", server.log_tail()))?;
-    workload::close(&shared).await.context("the closing records")?;
-
-    let evidence =
-        verify::Evidence { settings, addresses, shared: &shared, seen: &seen, group: &group };
-    evidence.check(&topics).await.with_context(|| server.log_tail())?;
+    let stopped = crowd.stop_changes(settings.deadline).await;
+    stopped.with_context(|| format!("stopping producers:\n{}", server.log_tail()))?;
+    let evidence = Evidence { settings, addresses: &addresses, topics: &topics, crowd: &crowd };
+    evidence.check().await.with_context(|| server.log_tail())?;
     evidence.check_group().await.with_context(|| server.log_tail())?;
-    stop_readers.send_replace(true);
-    while readers.join_next().await.is_some() {}
+    crowd.stop_readers().await;
+    let evidence = Evidence { settings, addresses: &addresses, topics: &topics, crowd: &crowd };
 
     server.stop(settings.deadline).await?;
     server.start()?;
     server.ready(settings.deadline).await?;
-    evidence.check(&topics).await.context("after a clean stop and a start")?;
+    evidence.check().await.context("after a clean stop and a start")?;
     if settings.sql {
         server.stop(settings.deadline).await?;
         let jobs = server.remove_snapshots()?;
         server.start()?;
         server.ready(settings.deadline).await.context("replaying the whole journals")?;
-        evidence.check(&topics).await.context("after a replay of the whole journals")?;
+        evidence.check().await.context("after a replay of the whole journals")?;
         println!("journals of {jobs} jobs replayed from their beginning");
     }
     println!("{}", evidence.summary());
@@ -152,10 +107,7 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
 }
 
 /// Makes the topics and starts the jobs; gives the topics that readers follow.
-async fn prepare(
-    settings: &Settings,
-    addresses: &server::Addresses,
-) -> anyhow::Result<Vec<String>> {
+async fn prepare(settings: &Settings, addresses: &Addresses) -> anyhow::Result<Vec<String>> {
     let client = kafka::connect(&addresses.kafka, Duration::from_secs(10)).await?;
     kafka::create_topic(&client, TOPIC, PARTITIONS).await?;
     let mut topics = vec![TOPIC.to_owned()];
@@ -164,7 +116,7 @@ async fn prepare(
             kafka::create_topic(&client, output, 2).await?;
             topics.push(output.to_owned());
         }
-        sql::start_jobs(&addresses.sql, &[]).await?;
+        sql::start_jobs(&addresses.sql, &settings.random(JOBS)).await?;
     }
     Ok(topics)
 }
@@ -173,34 +125,28 @@ async fn prepare(
 async fn kill_again_and_again(
     settings: &Settings,
     server: &mut Server,
-    seen: &Seen,
-    group: &Group,
-    made: &Made,
+    crowd: &Crowd,
 ) -> anyhow::Result<()> {
     let random = settings.random(KILLER);
     let mut during_start = 0;
     for kill in 1..=settings.kills {
         tokio::time::sleep(exponential(&random, settings.mean_run)).await;
         server.kill().with_context(|| format!("before kill {kill}"))?;
-        // What was acknowledged by the one who just died.
-        let (committed, fates) = (group.committed(), made.fates());
-        server.start()?;
+        let promised = crowd.promised();
+        start_otherwise(server, &random)?;
         // One in four dies again before it is ready, or shortly after.
         while random.below(4) == 0 {
             during_start += 1;
             tokio::time::sleep(exponential(&random, Duration::from_millis(30))).await;
             server.kill().with_context(|| format!("while starting after kill {kill}"))?;
-            server.start()?;
+            start_otherwise(server, &random)?;
         }
         let ready = server.ready(settings.deadline).await;
         ready.with_context(|| format!("starting after kill {kill}"))?;
-        let kafka = &server.addresses().kafka;
-        let stored = group::stored(kafka).await.context("stored offsets")?;
-        seen.violate(checker::commits_stay(&committed, &stored));
-        let listed = topics::listed(kafka).await.context("listing topics")?;
-        seen.violate(checker::topics_stay(&made.fates_since(&fates), &listed));
-        seen.life.fetch_add(1, Ordering::Relaxed);
-        if let Some(violation) = seen.violations().first() {
+        let kept = crowd.check_promised(&promised, server.addresses()).await;
+        kept.with_context(|| format!("after kill {kill}"))?;
+        crowd.seen.life.fetch_add(1, Ordering::Relaxed);
+        if let Some(violation) = crowd.seen.violations().first() {
             anyhow::bail!("after kill {kill}: {violation}");
         }
     }
@@ -208,4 +154,11 @@ async fn kill_again_and_again(
     // A full life of the last server, so that it works on with what it found.
     tokio::time::sleep(settings.mean_run).await;
     server.check_alive()
+}
+
+/// Starts the server with options that change nothing for what already runs.
+fn start_otherwise(server: &mut Server, random: &dyn Random) -> anyhow::Result<()> {
+    let parallelism = (1 + random.below(3)).to_string();
+    server.environment = vec![("THALWEG__JOBS__PARALLELISM".to_owned(), parallelism)];
+    server.start()
 }

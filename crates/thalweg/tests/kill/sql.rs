@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context;
+use thalweg_core::env::Random;
 use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::model::{Totals, WindowKey, parse_timestamp, quarters};
@@ -65,11 +66,20 @@ pub(crate) async fn connect(address: &str) -> anyhow::Result<tokio_postgres::Cli
     Ok(client)
 }
 
-/// Sets the session, creates the tables and starts the jobs.
-pub(crate) async fn start_jobs(address: &str, session: &[String]) -> anyhow::Result<()> {
+/// Creates the tables and starts the jobs, each but the first with settings of its own.
+pub(crate) async fn start_jobs(address: &str, random: &dyn Random) -> anyhow::Result<()> {
     let client = connect(address).await?;
-    let statements = session.iter().map(String::as_str).chain(TABLES).chain(JOBS);
-    for statement in statements {
+    let mut statements: Vec<String> = TABLES.map(str::to_owned).into();
+    for (number, job) in JOBS.into_iter().enumerate() {
+        if number > 0 {
+            let parallelism = 1 + random.below(3);
+            statements.push(format!("SET 'parallelism.default' = '{parallelism}'"));
+            let interval = ["100 ms", "500 ms", "1 h"][random.below(3) as usize];
+            statements.push(format!("SET 'execution.checkpointing.interval' = '{interval}'"));
+        }
+        statements.push(job.to_owned());
+    }
+    for statement in &statements {
         client.simple_query(statement).await.with_context(|| format!("in {statement}"))?;
     }
     Ok(())
@@ -140,6 +150,30 @@ pub(crate) async fn per_second(client: &tokio_postgres::Client) -> Result<Window
     Ok(view)
 }
 
+/// A view that is made while the server is killed: counts per sensor.
+pub(crate) fn extra_view(name: &str) -> String {
+    format!(
+        "CREATE MATERIALIZED VIEW {name} AS \
+         SELECT sensor, COUNT(*) AS readings FROM temperature GROUP BY sensor"
+    )
+}
+
+/// Content of a view made by [`extra_view`].
+pub(crate) async fn extra_view_rows(
+    client: &tokio_postgres::Client,
+    name: &str,
+) -> anyhow::Result<BTreeMap<String, i64>> {
+    let rows = rows(client, &format!("SELECT sensor, readings FROM {name}")).await?;
+    let read = |row: &SimpleQueryRow| Some((row.get(0)?.to_owned(), row.get(1)?.parse().ok()?));
+    rows.iter().map(|row| read(row).with_context(|| format!("view {name}: {row:?}"))).collect()
+}
+
+/// Names of all materialized views.
+pub(crate) async fn views(client: &tokio_postgres::Client) -> anyhow::Result<Vec<String>> {
+    let rows = rows(client, "SHOW MATERIALIZED VIEWS").await?;
+    Ok(rows.iter().filter_map(|row| row.get(0).map(str::to_owned)).collect())
+}
+
 /// What a job says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JobAccount {
@@ -166,7 +200,9 @@ pub(crate) async fn jobs(client: &tokio_postgres::Client) -> anyhow::Result<Vec<
             error: text("error"),
         })
     };
-    rows.iter().map(account).collect()
+    // Extra views come and go.
+    let ours = rows.iter().filter(|row| !row.get("name").is_some_and(|n| n.contains("made_")));
+    ours.map(account).collect()
 }
 
 fn degrees(row: &SimpleQueryRow, column: usize) -> Option<i64> {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::checker::{self, Violation};
-use crate::group::Group;
+use crate::crowd::Crowd;
 use crate::model::{Log, Placed, Totals, WindowKey, readings};
-use crate::observer::Seen;
+use crate::objects::{self, Kind};
 use crate::server::Addresses;
 use crate::settings::Settings;
-use crate::workload::{Outcome, PARTITIONS, Shared, TOPIC};
+use crate::workload::{Outcome, PARTITIONS, TOPIC};
 use crate::{kafka, sql};
 
 /// Violations of one rule that are printed.
@@ -20,36 +20,38 @@ const PRINTED: usize = 12;
 /// What is known from outside, and where the system is.
 pub(crate) struct Evidence<'a> {
     pub(crate) settings: &'a Settings,
-    pub(crate) addresses: Addresses,
-    pub(crate) shared: &'a Shared,
-    pub(crate) seen: &'a Seen,
-    pub(crate) group: &'a Group,
+    pub(crate) addresses: &'a Addresses,
+    /// Topics that readers followed.
+    pub(crate) topics: &'a [String],
+    pub(crate) crowd: &'a Crowd,
 }
 
 impl Evidence<'_> {
     /// Checks the log at once, and the results as soon as they are complete.
-    pub(crate) async fn check(&self, topics: &[String]) -> anyhow::Result<()> {
+    pub(crate) async fn check(&self) -> anyhow::Result<()> {
         let input = self.read(TOPIC).await?;
-        let mut violations = checker::input_is_what_was_sent(&self.shared.ledger.entries(), &input);
+        let mut violations =
+            checker::input_is_what_was_sent(&self.crowd.shared.ledger.entries(), &input);
         violations.extend(checker::offsets_are_dense(TOPIC, &input));
         report(violations)?;
         if self.settings.sql {
             self.until_right(async || self.results(&input).await).await?;
         }
-        let seen = self.seen.records();
+        let seen = self.crowd.seen.records();
         let mut violations = Vec::new();
-        for topic in topics {
+        for topic in self.topics {
             let log = self.read(topic).await?;
             violations.extend(checker::nothing_seen_has_changed(topic, &log, &seen));
         }
-        violations.extend(self.seen.violations());
+        violations.extend(self.crowd.seen.violations());
         report(violations)
     }
 
     /// The group reads on until it has read all.
     pub(crate) async fn check_group(&self) -> anyhow::Result<()> {
         let input = self.read(TOPIC).await?;
-        self.until_right(async || Ok(checker::group_reads_all(&input, &self.group.read()))).await
+        self.until_right(async || Ok(checker::group_reads_all(&input, &self.crowd.group.read())))
+            .await
     }
 
     /// Looks at something that follows the input until it is right or time is up. What
@@ -94,10 +96,18 @@ impl Evidence<'_> {
         late.insert("per_second", count);
         let view = sql::per_second(&client).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         violations.extend(checker::windows_view(&expected, &view));
-        self.seen.windows_answer(view);
+        self.crowd.seen.windows_answer(view);
+        for view in objects::listed(Kind::View, self.addresses).await? {
+            let content = sql::extra_view_rows(&client, &view).await?;
+            violations.extend(checker::extra_view(&view, &rows, &content));
+        }
         violations.extend(checker::accounts(input, &late, &sql::jobs(&client).await?));
         let partitions = PARTITIONS as usize;
-        violations.extend(checker::answers_are_epochs(&rows, partitions, &self.seen.totals()));
+        violations.extend(checker::answers_are_epochs(
+            &rows,
+            partitions,
+            &self.crowd.seen.totals(),
+        ));
         Ok(violations)
     }
 
@@ -126,7 +136,7 @@ impl Evidence<'_> {
 
     /// What the run was about, in numbers.
     pub(crate) fn summary(&self) -> String {
-        let sent = self.shared.ledger.entries();
+        let sent = self.crowd.shared.ledger.entries();
         let count =
             |wanted: fn(&Outcome) -> bool| sent.iter().filter(|sent| wanted(&sent.outcome)).count();
         format!(
@@ -137,7 +147,7 @@ impl Evidence<'_> {
             count(|outcome| *outcome == Outcome::Acked(None)),
             count(|outcome| *outcome == Outcome::Unknown),
             count(|outcome| *outcome == Outcome::NotSent),
-            self.seen.summary()
+            self.crowd.seen.summary()
         )
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{Findings, Violation, text};
 use crate::model::Log;
+use crate::objects::Fate;
 use crate::observer::Records;
-use crate::topics::Fate;
 use crate::workload::{Outcome, Sent};
 
 /// Offsets of a topic without control records follow each other from 0.
@@ -115,21 +115,21 @@ pub(crate) fn commits_stay(
     findings.found
 }
 
-/// Topics that the server said it made exist; those that it said it deleted do not.
-pub(crate) fn topics_stay(
+/// Objects that the server said it made exist; those that it said it deleted do not.
+pub(crate) fn objects_stay(
     fates: &BTreeMap<String, Fate>,
     listed: &BTreeSet<String>,
 ) -> Vec<Violation> {
-    let mut findings = Findings::of("topics are as answered");
-    for (topic, fate) in fates {
-        match (fate, listed.contains(topic)) {
-            (Fate::Made, false) => findings.add(format!("{topic} was made and is gone")),
-            (Fate::Deleted, true) => findings.add(format!("{topic} was deleted and is there")),
+    let mut findings = Findings::of("objects are as answered");
+    for (name, fate) in fates {
+        match (fate, listed.contains(name)) {
+            (Fate::Made, false) => findings.add(format!("{name} was made and is gone")),
+            (Fate::Deleted, true) => findings.add(format!("{name} was deleted and is there")),
             _ => {}
         }
     }
-    for topic in listed.iter().filter(|topic| !fates.contains_key(*topic)) {
-        findings.add(format!("{topic} is there and nobody asked for it"));
+    for name in listed.iter().filter(|name| !fates.contains_key(*name)) {
+        findings.add(format!("{name} is there and nobody asked for it"));
     }
     findings.found
 }

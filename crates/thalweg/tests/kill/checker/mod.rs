@@ -14,11 +14,12 @@ use std::fmt;
 pub(crate) use epochs::answers_are_epochs;
 pub(crate) use late::{late_rows, read_late_rows};
 pub(crate) use log::{
-    commits_stay, group_reads_all, input_is_what_was_sent, nothing_seen_has_changed,
-    offsets_are_dense, topics_stay,
+    commits_stay, group_reads_all, input_is_what_was_sent, nothing_seen_has_changed, objects_stay,
+    offsets_are_dense,
 };
 pub(crate) use results::{
-    accounts, adjusted, alerts, bad_records, expected_windows, totals_view, windows, windows_view,
+    accounts, adjusted, alerts, bad_records, expected_windows, extra_view, totals_view, windows,
+    windows_view,
 };
 
 /// A rule that was broken, and where.

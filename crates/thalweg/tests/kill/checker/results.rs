@@ -134,6 +134,19 @@ pub(crate) fn totals_view(input: &[Placed], view: &TotalsView) -> Vec<Violation>
     findings.found
 }
 
+/// A view made on the way counts all of the input, too.
+pub(crate) fn extra_view(
+    name: &str,
+    input: &[Placed],
+    view: &BTreeMap<String, i64>,
+) -> Vec<Violation> {
+    let mut findings = Findings::of("a view made on the way equals a batch query");
+    let totals = model::totals(input.iter().map(|row| &row.reading));
+    let should = totals.into_iter().map(|(sensor, totals)| (sensor, totals.count)).collect();
+    findings.compare(&format!("{name}: sensor"), view, &should);
+    findings.found
+}
+
 /// Undecodable records of the input, as (partition, offset) to bytes.
 pub(crate) fn undecodable(input: &Log) -> BTreeMap<(usize, i64), Bytes> {
     let mut bad = BTreeMap::new();

@@ -8,9 +8,9 @@ use super::late::LateRow;
 use super::results::{count_and_sum, passed_on};
 use super::*;
 use crate::model::{self, BASE_MS, CORRECTION_QUARTERS, Log, Placed, Reading, Stored, readings};
+use crate::objects::Fate;
 use crate::observer::Records;
 use crate::sql::{JobAccount, TotalsView};
-use crate::topics::Fate;
 use crate::workload::{Outcome, Sent};
 
 const LIFE: u64 = 1;
@@ -166,16 +166,16 @@ fn a_lost_commit_is_found() {
 }
 
 #[test]
-fn lost_and_risen_topics_are_found() {
-    let fate = |topic: &str, fate| (topic.to_owned(), fate);
+fn lost_and_risen_objects_are_found() {
+    let fate = |name: &str, fate| (name.to_owned(), fate);
     let fates =
         BTreeMap::from([fate("a", Fate::Made), fate("b", Fate::Deleted), fate("c", Fate::Unknown)]);
-    let listed = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
-    kept(&topics_stay(&fates, &listed(&["a"])));
-    kept(&topics_stay(&fates, &listed(&["a", "c"])));
-    broken(&topics_stay(&fates, &listed(&["c"])), "a was made and is gone");
-    broken(&topics_stay(&fates, &listed(&["a", "b"])), "b was deleted and is there");
-    broken(&topics_stay(&fates, &listed(&["a", "d"])), "d is there and nobody asked for it");
+    let listed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    kept(&objects_stay(&fates, &listed(&["a"])));
+    kept(&objects_stay(&fates, &listed(&["a", "c"])));
+    broken(&objects_stay(&fates, &listed(&["c"])), "a was made and is gone");
+    broken(&objects_stay(&fates, &listed(&["a", "b"])), "b was deleted and is there");
+    broken(&objects_stay(&fates, &listed(&["a", "d"])), "d is there and nobody asked for it");
 }
 
 #[test]
@@ -370,6 +370,16 @@ fn the_final_view_is_compared() {
     let input = readings(&input());
     kept(&totals_view(&input, &answer(4, 3)));
     broken(&totals_view(&input, &answer(4, 2)), "sensor \"s-1\": is");
+}
+
+#[test]
+fn a_view_made_on_the_way_is_compared() {
+    let input = readings(&input());
+    let mut counts: BTreeMap<String, i64> =
+        answer(4, 3).into_iter().map(|(sensor, totals)| (sensor, totals.count)).collect();
+    kept(&extra_view("v", &input, &counts));
+    counts.insert("s-0".into(), 2);
+    broken(&extra_view("v", &input, &counts), "v: sensor \"s-0\": is 2, not 3");
 }
 
 #[test]

@@ -1,0 +1,125 @@
+//! Tables on stdout, for people and for programs.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+
+use super::Failure;
+use crate::node::ResultMode;
+
+/// How lists are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// Aligned columns.
+    #[default]
+    Table,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Prints rows under headings. JSON keys are the headings in lower case with
+/// underscores.
+pub(crate) fn print_rows(
+    format: OutputFormat,
+    headings: &[&str],
+    rows: &[Vec<String>],
+) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match format {
+        OutputFormat::Json => {
+            for row in rows {
+                let object: serde_json::Map<_, _> = headings
+                    .iter()
+                    .zip(row)
+                    .map(|(heading, cell)| {
+                        (heading.to_lowercase().replace([' ', '-'], "_"), json_cell(cell))
+                    })
+                    .collect();
+                writeln!(out, "{}", serde_json::Value::Object(object))?;
+            }
+        }
+        OutputFormat::Table => {
+            let widths: Vec<usize> = (0..headings.len())
+                .map(|column| {
+                    rows.iter()
+                        .map(|row| row[column].chars().count())
+                        .chain([headings[column].chars().count()])
+                        .max()
+                        .unwrap_or(0)
+                })
+                .collect();
+            write_row(&mut out, &widths, headings.iter().copied())?;
+            for row in rows {
+                write_row(&mut out, &widths, row.iter().map(String::as_str))?;
+            }
+        }
+    }
+    out.flush()
+}
+
+/// Prints a result in a script's mode.
+pub(crate) fn print_result(
+    mode: ResultMode,
+    headings: &[&str],
+    rows: &[Vec<String>],
+) -> Result<(), Failure> {
+    match mode {
+        ResultMode::Table => Ok(print_rows(OutputFormat::Table, headings, rows)?),
+        ResultMode::Json => {
+            for row in rows {
+                let object: serde_json::Map<_, _> =
+                    headings.iter().map(|h| (*h).to_owned()).zip(row.iter().map(|c| json_cell(c))).collect();
+                writeln!(io::stdout(), "{}", serde_json::Value::Object(object))?;
+            }
+            Ok(())
+        }
+        ResultMode::Csv => {
+            writeln!(io::stdout(), "{}", csv_line(headings.iter().copied()))?;
+            for row in rows {
+                writeln!(io::stdout(), "{}", csv_line(row.iter().map(String::as_str)))?;
+            }
+            Ok(())
+        }
+        ResultMode::Changelog => {
+            for row in rows {
+                writeln!(io::stdout(), "+I[{}]", row.join(", "))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Cells as one line of comma-separated values (RFC 4180).
+pub(crate) fn csv_line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+    let quoted = cells.map(|cell| {
+        if cell.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell.to_owned()
+        }
+    });
+    quoted.collect::<Vec<_>>().join(",")
+}
+
+fn json_cell(cell: &str) -> serde_json::Value {
+    match cell.parse::<i64>() {
+        Ok(number) if number.to_string() == cell => number.into(),
+        _ => cell.into(),
+    }
+}
+
+fn write_row<'a>(
+    out: &mut impl Write,
+    widths: &[usize],
+    cells: impl Iterator<Item = &'a str>,
+) -> io::Result<()> {
+    let mut line = String::new();
+    for (width, cell) in widths.iter().zip(cells) {
+        if !line.is_empty() {
+            line.push_str("  ");
+        }
+        line.push_str(cell);
+        line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
+    }
+    writeln!(out, "{}", line.trim_end())
+}

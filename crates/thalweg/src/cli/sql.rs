@@ -1,0 +1,225 @@
+//! `thalweg sql`: sends SQL to a running server over the PostgreSQL protocol.
+
+use std::io::{BufRead, IsTerminal, Read, Write};
+
+use clap::{Args, ValueEnum};
+use futures::{StreamExt, pin_mut};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use super::output::{OutputFormat, csv_line, print_rows};
+use super::{Failure, client::block_on};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    server: ServerOptions,
+    /// SQL to send; several statements are separated by semicolons
+    #[arg(short, long, value_name = "SQL", conflicts_with = "file")]
+    command: Option<String>,
+    /// File of SQL to send; - for stdin
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<String>,
+    /// How to print results
+    #[arg(long, value_enum, default_value_t)]
+    mode: Mode,
+}
+
+/// Where the PostgreSQL door is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServerOptions {
+    /// Host of the PostgreSQL door
+    #[arg(long, env = "PGHOST", default_value = "127.0.0.1")]
+    host: String,
+    /// Port of the PostgreSQL door
+    #[arg(long, env = "PGPORT", default_value_t = 6875)]
+    port: u16,
+    /// User name
+    #[arg(long, env = "PGUSER", default_value = "thalweg")]
+    user: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+enum Mode {
+    /// Aligned columns
+    #[default]
+    Table,
+    /// One change a line: +I[..], -U[..], +U[..], -D[..]
+    Changelog,
+    /// One JSON object a line
+    Json,
+    /// Comma-separated values with a header
+    Csv,
+}
+
+impl ServerOptions {
+    /// Connects.
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        let (client, connection) = tokio_postgres::Config::new()
+            .host(&self.host)
+            .port(self.port)
+            .user(&self.user)
+            .dbname("default_database")
+            .application_name("thalweg sql")
+            .connect_timeout(std::time::Duration::from_secs(5))
+            .connect(NoTls)
+            .await
+            .map_err(|error| {
+                Failure::Usage(format!(
+                    "cannot connect to {}:{}: {error}\nis it running? start it with: thalweg server",
+                    self.host, self.port
+                ))
+            })?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    block_on(async {
+        let client = options.server.connect().await?;
+        let text = match (&options.command, &options.file) {
+            (Some(command), _) => Some(command.clone()),
+            (None, Some(file)) => Some(super::run::read_script(file)?),
+            (None, None) if std::io::stdin().is_terminal() => None,
+            (None, None) => {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text)?;
+                Some(text)
+            }
+        };
+        match text {
+            Some(text) => execute(&client, &text, options.mode).await,
+            None => prompt(&client, options.mode).await,
+        }
+    })
+}
+
+/// Reads statements from the terminal, each up to a semicolon.
+async fn prompt(client: &Client, mode: Mode) -> Result<(), Failure> {
+    let mut statement = String::new();
+    loop {
+        eprint!("{}", if statement.is_empty() { "thalweg> " } else { "    ...> " });
+        std::io::stderr().flush()?;
+        let line = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).map(|read| (read, line))
+        });
+        let (read, line) = line.await.map_err(Failure::running)??;
+        if read == 0 || matches!(line.trim(), "quit" | "exit" | "\\q") {
+            return Ok(());
+        }
+        statement.push_str(&line);
+        if !statement.trim_end().ends_with(';') {
+            continue;
+        }
+        if let Err(failure) = execute(client, &statement, mode).await {
+            failure.print();
+        }
+        statement.clear();
+    }
+}
+
+async fn execute(client: &Client, text: &str, mode: Mode) -> Result<(), Failure> {
+    let messages = client.simple_query_raw(text).await.map_err(|error| failure(&error, text))?;
+    pin_mut!(messages);
+    let mut headings: Vec<String> = Vec::new();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    while let Some(message) = messages.next().await {
+        match message.map_err(|error| failure(&error, text))? {
+            SimpleQueryMessage::RowDescription(columns) => {
+                headings = columns.iter().map(|column| column.name().to_owned()).collect();
+                rows.clear();
+                if mode == Mode::Csv {
+                    print_csv(&headings)?;
+                }
+            }
+            SimpleQueryMessage::Row(row) => {
+                let cells = (0..row.len())
+                    .map(|index| row.get(index).map(str::to_owned))
+                    .collect::<Vec<_>>();
+                match mode {
+                    Mode::Table => rows.push(
+                        cells.into_iter().map(|cell| cell.unwrap_or_else(|| "NULL".into())).collect(),
+                    ),
+                    Mode::Changelog => print_change(&headings, &cells)?,
+                    Mode::Json => print_json(&headings, &cells)?,
+                    Mode::Csv => print_csv(
+                        &cells.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>(),
+                    )?,
+                }
+            }
+            SimpleQueryMessage::CommandComplete(count) => {
+                if mode == Mode::Table && !headings.is_empty() {
+                    let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+                    print_rows(OutputFormat::Table, &headings, &rows)?;
+                    eprintln!("({count} rows)");
+                } else if headings.is_empty() {
+                    eprintln!("done");
+                }
+                headings.clear();
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An error with its place in the text, as the server reported it.
+fn failure(error: &tokio_postgres::Error, text: &str) -> Failure {
+    let Some(db) = error.as_db_error() else {
+        return Failure::Running(error.to_string());
+    };
+    let mut message = format!("error[{}]: {}", db.code().code(), db.message());
+    if let Some(tokio_postgres::error::ErrorPosition::Original(position)) = db.position() {
+        message.push_str(&caret(text, (*position as usize).saturating_sub(1)));
+    }
+    if let Some(detail) = db.detail() {
+        message.push_str(&format!("\n  detail: {detail}"));
+    }
+    if let Some(hint) = db.hint() {
+        message.push_str(&format!("\n  hint: {hint}"));
+    }
+    Failure::Script(message)
+}
+
+/// The line at a character position, with a caret under it.
+fn caret(text: &str, position: usize) -> String {
+    let before: String = text.chars().take(position).collect();
+    let line_number = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count();
+    let line = text.lines().nth(line_number - 1).unwrap_or_default();
+    format!("\n  --> line {line_number}\n  | {line}\n  | {}^", " ".repeat(column))
+}
+
+fn print_change(headings: &[String], cells: &[Option<String>]) -> Result<(), Failure> {
+    let has_kind = headings.first().is_some_and(|name| name == "op");
+    let kind = if has_kind { cells[0].as_deref().unwrap_or("+I") } else { "+I" };
+    let cells = cells.iter().skip(usize::from(has_kind));
+    let cells: Vec<&str> = cells.map(|cell| cell.as_deref().unwrap_or("null")).collect();
+    writeln!(std::io::stdout(), "{kind}[{}]", cells.join(", "))?;
+    Ok(())
+}
+
+fn print_json(headings: &[String], cells: &[Option<String>]) -> Result<(), Failure> {
+    let object: serde_json::Map<_, _> =
+        headings.iter().cloned().zip(cells.iter().cloned().map(Into::into)).collect();
+    writeln!(std::io::stdout(), "{}", serde_json::Value::Object(object))?;
+    Ok(())
+}
+
+fn print_csv(cells: &[String]) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{}", csv_line(cells.iter().map(String::as_str)))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::caret;
+
+    #[test]
+    fn the_caret_stands_under_the_character() {
+        let text = "SELECT 1;\nSELECT größe FORM t;";
+        let position = text.chars().position(|c| c == 'F').expect("F");
+        assert_eq!(caret(text, position), format!("\n  --> line 2\n  | SELECT größe FORM t;\n  | {}^", " ".repeat(13)));
+    }
+}

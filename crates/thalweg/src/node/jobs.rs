@@ -1,0 +1,260 @@
+//! The jobs of a node: graphs with their sources, sinks and views, running in the engine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thalweg_connect::{bad_sink, late_sink};
+use thalweg_engine::{
+    Job as EngineJob, JobError, JobHandle, JobId, JobOptions, JobOutcome, JobServices, JobSpec,
+    JobStatus, late_schema,
+};
+use thalweg_serve::view::Fold;
+use thalweg_stream::connector::Connectors;
+use thalweg_stream::graph::{Graph, Operator};
+
+use super::Node;
+
+/// A job of this process.
+pub struct Job {
+    id: JobId,
+    name: String,
+    sql: String,
+    views: Vec<String>,
+    parallelism: usize,
+    bounded: bool,
+    handle: JobHandle,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("id", &self.id).field("name", &self.name).finish()
+    }
+}
+
+impl Job {
+    /// Its identity, for ever.
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    /// Its name; also that of the consumer group that shows its positions.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The statement that it runs.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// The views that it keeps.
+    pub fn views(&self) -> &[String] {
+        &self.views
+    }
+
+    /// Its parallelism.
+    pub fn parallelism(&self) -> usize {
+        self.parallelism
+    }
+
+    /// Whether all its input ends by itself.
+    pub fn is_bounded(&self) -> bool {
+        self.bounded
+    }
+
+    /// The job as of now.
+    pub fn status(&self) -> JobStatus {
+        self.handle.status()
+    }
+
+    /// Blocks until it has ended.
+    pub fn wait(&self) -> JobOutcome {
+        self.handle.wait()
+    }
+
+    /// Asks for a clean end.
+    pub fn request_stop(&self) {
+        self.handle.stop();
+    }
+
+    /// What `--stats json` prints.
+    pub fn stats_json(&self) -> String {
+        let status = self.status();
+        let seconds = status.seconds.max(1e-9);
+        serde_json::json!({
+            "job": self.name,
+            "state": status.state.as_str(),
+            "rows_in": status.totals.rows_in,
+            "rows_out": status.totals.rows_out,
+            "late": status.totals.late,
+            "bad": status.totals.bad,
+            "seconds": status.seconds,
+            "rows_per_s": (status.totals.rows_in as f64 / seconds).round(),
+            "peak_rss_bytes": peak_rss_bytes(),
+        })
+        .to_string()
+    }
+}
+
+/// Largest resident size of this process so far.
+fn peak_rss_bytes() -> u64 {
+    // `ru_maxrss` counts kibibytes on Linux, bytes on macOS.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF);
+    usage.map_or(0, |usage| usage.max_rss().unsigned_abs() * unit)
+}
+
+/// What is to be started.
+#[derive(Debug)]
+pub(crate) struct NewJob {
+    pub(crate) id: JobId,
+    pub(crate) name: String,
+    pub(crate) sql: String,
+    pub(crate) graph: Graph,
+    pub(crate) parallelism: usize,
+    pub(crate) options: JobOptions,
+}
+
+/// The jobs of a node, by id.
+#[derive(Debug)]
+pub struct Jobs {
+    dir: PathBuf,
+    jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
+}
+
+impl Jobs {
+    /// No jobs yet; their state lives below `dir`.
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir, jobs: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// All jobs, ended ones too.
+    pub fn list(&self) -> Vec<Arc<Job>> {
+        self.jobs.lock().values().cloned().collect()
+    }
+
+    /// A job by id or name; of several of one name the newest.
+    pub fn find(&self, id_or_name: &str) -> Option<Arc<Job>> {
+        let jobs = self.jobs.lock();
+        let by_id = id_or_name.parse().ok().and_then(|id| jobs.get(&JobId(id)));
+        let by_name = || jobs.values().rev().find(|job| job.name == id_or_name);
+        by_id.or_else(by_name).cloned()
+    }
+
+    /// Starts a job, or goes on with it where its journal says it was.
+    pub(crate) fn start(&self, node: &Node, new: NewJob) -> Result<Arc<Job>, JobError> {
+        let (services, views) = self.services(node, &new)?;
+        let spec = JobSpec {
+            id: new.id,
+            name: new.name.clone(),
+            graph: new.graph,
+            parallelism: new.parallelism,
+            options: new.options,
+        };
+        let bounded = services.sources.values().all(|source| source.is_bounded());
+        let handle = EngineJob::start(spec, services).inspect_err(|_| {
+            for view in &views {
+                let _ = node.views.drop_view(view);
+            }
+        })?;
+        let job = Arc::new(Job {
+            id: new.id,
+            name: new.name,
+            sql: new.sql,
+            views,
+            parallelism: new.parallelism,
+            bounded,
+            handle,
+        });
+        self.jobs.lock().insert(job.id, Arc::clone(&job));
+        Ok(job)
+    }
+
+    /// Forgets a job that has ended, with its state and its views.
+    pub(crate) fn remove(&self, node: &Node, job: &Job) -> Result<(), JobError> {
+        self.jobs.lock().remove(&job.id);
+        for view in &job.views {
+            let _ = node.views.drop_view(view);
+        }
+        let services = self.bare_services(node, job.id);
+        EngineJob::delete_state(job.id, &services)
+    }
+
+    /// Stops every job after a last snapshot and waits for all of them.
+    pub(crate) fn stop_all(&self) -> Vec<Arc<Job>> {
+        let jobs = self.list();
+        jobs.iter().for_each(|job| job.request_stop());
+        for job in &jobs {
+            job.wait();
+        }
+        jobs
+    }
+
+    fn bare_services(&self, node: &Node, id: JobId) -> JobServices {
+        JobServices {
+            env: node.env.clone(),
+            log: node.log(),
+            sources: BTreeMap::new(),
+            sinks: BTreeMap::new(),
+            views: BTreeMap::new(),
+            late: BTreeMap::new(),
+            bad: BTreeMap::new(),
+            dir: self.dir.join(id.to_string()),
+        }
+    }
+
+    /// The sources, sinks and views of each node of the graph.
+    fn services(
+        &self,
+        node: &Node,
+        new: &NewJob,
+    ) -> Result<(JobServices, Vec<String>), JobError> {
+        let mut services = self.bare_services(node, new.id);
+        let mut views = Vec::new();
+        let group = node.views.group();
+        for (id, step) in new.graph.nodes.iter().enumerate() {
+            match &step.operator {
+                Operator::Source(source) => {
+                    let table = &source.table;
+                    services.sources.insert(id, node.connectors.source(table, &source.columns)?);
+                    let topic = topic_name(table.short_name(), "bad");
+                    services.bad.insert(id, bad_sink(node.log(), &topic)?);
+                }
+                Operator::Sink { table } => {
+                    services.sinks.insert(id, node.connectors.sink(table)?);
+                }
+                Operator::View { name, key } => {
+                    let view = node
+                        .views
+                        .create_in(&group, name, step.schema.clone(), key, Fold::Multiset)
+                        .map_err(|error| JobError::Invalid(error.to_string()))?;
+                    services.views.insert(id, view);
+                    views.push(name.clone());
+                }
+                Operator::WindowAggregate(_) => {
+                    let schema = late_schema(&new.graph, id);
+                    let topic = topic_name(&new.name, "late");
+                    services.late.insert(id, late_sink(node.log(), &topic, schema)?);
+                }
+                Operator::Calc { .. }
+                | Operator::AssignWindow { .. }
+                | Operator::GroupAggregate(_) => {}
+            }
+        }
+        Ok((services, views))
+    }
+}
+
+/// Longest name that Kafka gives a topic.
+const TOPIC_NAME_MAX: usize = 249;
+
+/// A topic's name for what belongs to a table or job: `name.suffix`, with what Kafka does
+/// not allow in a name replaced.
+pub(crate) fn topic_name(name: &str, suffix: &str) -> String {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let name: String = name.chars().map(|c| if legal(c) { c } else { '_' }).collect();
+    let kept = name.len().min(TOPIC_NAME_MAX - suffix.len() - 1);
+    format!("{}.{suffix}", &name[..kept])
+}

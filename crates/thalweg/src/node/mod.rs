@@ -1,0 +1,163 @@
+//! A node: the log, the catalog, the jobs and the views of one process, wired together.
+//!
+//! ```text
+//! doors ──> session ──> sql (plan) ──> jobs ──> engine
+//!              │                        │  connect (sources, sinks), serve (views)
+//!              └── catalog log          └── all of them over one log
+//! ```
+
+mod bounded_read;
+mod catalog_log;
+mod doors;
+mod insert_values;
+mod jobs;
+mod offsets;
+mod options;
+mod overview;
+mod pg_service;
+mod query;
+mod rows;
+mod script;
+mod session;
+mod views;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thalweg_connect::ConnectorRegistry;
+use thalweg_core::authorizer::{AllowAll, Authorizer};
+use thalweg_core::env::Env;
+use thalweg_core::partition_log::LogStore;
+use thalweg_log::{Log, LogOptions};
+use thalweg_serve::view::{ViewLimits, ViewStore};
+use thalweg_sql::catalog::Catalog;
+
+pub use catalog_log::{CatalogEvent, CatalogLog, EndReason};
+pub use doors::{BoundDoors, DoorOptions, Doors};
+pub use jobs::{Job, Jobs};
+pub use offsets::Offsets;
+pub use options::{NodeOptions, ResultMode};
+pub use script::Script;
+pub use session::{Answer, Session};
+
+/// One process's everything.
+pub struct Node {
+    env: Env,
+    data_dir: PathBuf,
+    /// Whether the data directory goes with the process.
+    temporary: bool,
+    log: Arc<Log>,
+    catalog: Catalog,
+    catalog_log: CatalogLog,
+    connectors: Arc<ConnectorRegistry>,
+    views: Arc<ViewStore>,
+    offsets: Arc<Offsets>,
+    jobs: Jobs,
+    parallelism: usize,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Opens the data directory, rebuilds the catalog and resumes every job.
+    ///
+    /// # Errors
+    /// A directory that another process holds or that is not ours, damaged metadata, a
+    /// stored statement that this program cannot plan.
+    pub fn open(options: NodeOptions) -> anyhow::Result<Arc<Self>> {
+        let env = Env::real();
+        let temporary = options.data_dir.is_none();
+        let data_dir = options.data_dir.unwrap_or_else(|| temporary_dir(&env));
+        env.disk.create_dir_all(&data_dir)?;
+        let log = Log::open(
+            env.clone(),
+            &data_dir.join("log"),
+            LogOptions {
+                reserve_bytes: options.reserve_bytes,
+                on_fatal: Arc::new(|what| end_process(what)),
+                ..LogOptions::default()
+            },
+        )?;
+        let store: Arc<dyn LogStore> = Arc::clone(&log) as _;
+        let offsets = Arc::new(Offsets::default());
+        let connectors = Arc::new(
+            ConnectorRegistry::new(env.clone(), Arc::clone(&store), options.stdout)
+                .with_positions(offsets.publisher()),
+        );
+        let (catalog_log, events) = CatalogLog::open(store.as_ref())?;
+        let node = Arc::new(Self {
+            env,
+            temporary,
+            log,
+            catalog: Catalog::default(),
+            catalog_log,
+            connectors,
+            views: Arc::new(ViewStore::new(ViewLimits::default())),
+            offsets,
+            jobs: Jobs::new(data_dir.join("jobs")),
+            parallelism: options.parallelism,
+            data_dir,
+        });
+        session::resume(&node, events)?;
+        Ok(node)
+    }
+
+    /// The environment.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Where everything is kept.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// The log.
+    pub fn log(&self) -> Arc<dyn LogStore> {
+        Arc::clone(&self.log) as _
+    }
+
+    /// Who may do what, at every door.
+    pub fn authorizer(&self) -> Arc<dyn Authorizer> {
+        Arc::new(AllowAll)
+    }
+
+    /// The job positions that the Kafka door shows.
+    pub fn offsets(&self) -> &Offsets {
+        &self.offsets
+    }
+
+    /// All jobs of this process, by id.
+    pub fn jobs(&self) -> Vec<Arc<Job>> {
+        self.jobs.list()
+    }
+
+    /// Stops every job after a last snapshot and closes the log. The jobs' last states.
+    pub fn stop(&self) -> Vec<Arc<Job>> {
+        let jobs = self.jobs.stop_all();
+        if let Err(error) = self.log.close() {
+            tracing::error!("the log was not closed cleanly: {error}");
+        }
+        if self.temporary {
+            if let Err(error) = self.env.disk.remove_dir_all(&self.data_dir) {
+                tracing::warn!("{} was not removed: {error}", self.data_dir.display());
+            }
+        }
+        jobs
+    }
+}
+
+fn temporary_dir(env: &Env) -> PathBuf {
+    std::env::temp_dir().join(format!("thalweg-{:016x}", env.random.next_u64()))
+}
+
+/// After a failed sync nobody knows what is on disk: say it and end, so that the next
+/// start recovers from what is really there.
+fn end_process(what: &str) {
+    eprintln!("error: {what}\nthe process ends; start it again to recover from disk");
+    std::process::exit(1);
+}

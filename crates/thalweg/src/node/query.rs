@@ -1,0 +1,76 @@
+//! Ad-hoc queries: answered at once, from views as of one epoch and from tables up to
+//! their current end.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use async_trait::async_trait;
+use sqlparser::ast::Query;
+use thalweg_sql::adhoc::{AdHoc, ViewResolver};
+use thalweg_sql::catalog::CatalogObject;
+use thalweg_sql::error::{ErrorCode, SqlError};
+
+use super::Node;
+use super::bounded_read::read_table;
+
+/// Bytes that one query may hold, its inputs not counted.
+const QUERY_BYTES_MAX: usize = 512 << 20;
+
+impl Node {
+    /// Answers a query.
+    pub(crate) async fn query(
+        self: &Arc<Self>,
+        session: &thalweg_sql::Session,
+        query: &Query,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>), SqlError> {
+        let ad_hoc = AdHoc { memory_bytes: QUERY_BYTES_MAX, now: self.env.clock.wall_ms() };
+        let resolver = Resolver { node: self, session, columns_only: false };
+        ad_hoc.query(session, query, &resolver).await
+    }
+
+    /// The columns that a query would answer with. Its tables count as empty.
+    pub(crate) async fn query_schema(
+        self: &Arc<Self>,
+        session: &thalweg_sql::Session,
+        query: &Query,
+    ) -> Result<SchemaRef, SqlError> {
+        let ad_hoc = AdHoc { memory_bytes: QUERY_BYTES_MAX, now: self.env.clock.wall_ms() };
+        let resolver = Resolver { node: self, session, columns_only: true };
+        ad_hoc.query(session, query, &resolver).await.map(|(schema, _)| schema)
+    }
+}
+
+struct Resolver<'a> {
+    node: &'a Arc<Node>,
+    session: &'a thalweg_sql::Session,
+    columns_only: bool,
+}
+
+#[async_trait]
+impl ViewResolver for Resolver<'_> {
+    async fn rows(&self, object: &CatalogObject) -> Result<Option<Vec<RecordBatch>>, SqlError> {
+        if self.columns_only {
+            return Ok(Some(Vec::new()));
+        }
+        match object {
+            CatalogObject::View(view) if view.materialized => {
+                let rows = self.node.view_rows(&[&view.name.to_string()]);
+                let mut rows = rows.map_err(failed)?;
+                Ok(rows.pop().map(|rows| rows.batches))
+            }
+            CatalogObject::Table(_) => {
+                let node = Arc::clone(self.node);
+                let graph = self.session.plan_table(object)?;
+                let read = move || read_table(&node.env, node.connectors.as_ref(), &graph);
+                let read = tokio::task::spawn_blocking(read).await;
+                Ok(Some(read.map_err(failed)??))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> SqlError {
+    SqlError::new(ErrorCode::Execution, error.to_string())
+}
