@@ -16,11 +16,11 @@ use super::source::line_schema;
 
 /// Builds a graph.
 #[derive(Default)]
-pub struct Builder {
-    pub graph: Graph,
+pub(crate) struct Builder {
+    pub(crate) graph: Graph,
 }
 
-pub fn column(schema: &SchemaRef, index: usize) -> ExpressionRef {
+pub(crate) fn column(schema: &SchemaRef, index: usize) -> ExpressionRef {
     let field = schema.field(index);
     Arc::new(Column { index, name: field.name().clone(), data_type: field.data_type().clone() })
 }
@@ -53,7 +53,7 @@ impl Builder {
     }
 
     /// Lines with `ts` as event time and watermark.
-    pub fn source(&mut self, idle_timeout: Option<i64>) -> NodeId {
+    pub(crate) fn source(&mut self, idle_timeout: Option<i64>) -> NodeId {
         let schema = line_schema();
         let watermark = WatermarkSpec { rowtime: 2, expression: column(&schema, 2), idle_timeout };
         let source = SourceNode {
@@ -66,7 +66,7 @@ impl Builder {
     }
 
     /// All columns as they are.
-    pub fn pass(&mut self, inputs: &[(NodeId, Exchange)]) -> NodeId {
+    pub(crate) fn pass(&mut self, inputs: &[(NodeId, Exchange)]) -> NodeId {
         let from = &self.graph.nodes[inputs[0].0];
         let (schema, updating) = (from.schema.clone(), from.updating);
         let projection = (0..schema.fields().len()).map(|n| column(&schema, n)).collect();
@@ -75,7 +75,7 @@ impl Builder {
     }
 
     /// `SELECT k, COUNT(*), SUM(v) GROUP BY k` over tumbling windows of `ts`.
-    pub fn tumble(&mut self, input: NodeId, exchange: Exchange, size: i64) -> NodeId {
+    pub(crate) fn tumble(&mut self, input: NodeId, exchange: Exchange, size: i64) -> NodeId {
         let millis = DataType::Timestamp(TimeUnit::Millisecond, None);
         let schema = Arc::new(Schema::new(vec![
             Field::new("k", DataType::Utf8, true),
@@ -97,7 +97,7 @@ impl Builder {
     }
 
     /// `SELECT k, COUNT(*), SUM(v) GROUP BY k`, as changes.
-    pub fn group(&mut self, input: NodeId, exchange: Exchange) -> NodeId {
+    pub(crate) fn group(&mut self, input: NodeId, exchange: Exchange) -> NodeId {
         let schema = Arc::new(Schema::new(vec![
             Field::new("k", DataType::Utf8, true),
             Field::new("n", DataType::Int64, false),
@@ -113,13 +113,13 @@ impl Builder {
         self.node("group", operator, &[(input, exchange)], schema, true)
     }
 
-    pub fn sink(&mut self, input: NodeId) -> NodeId {
+    pub(crate) fn sink(&mut self, input: NodeId) -> NodeId {
         let schema = self.graph.nodes[input].schema.clone();
         let sink = Operator::Sink { table: table("out", schema.clone()) };
         self.node("sink", sink, &[(input, Exchange::Forward)], schema, false)
     }
 
-    pub fn view(&mut self, input: NodeId) -> NodeId {
+    pub(crate) fn view(&mut self, input: NodeId) -> NodeId {
         let schema = self.graph.nodes[input].schema.clone();
         let name = format!("view-{}", self.graph.nodes.len());
         let view = Operator::View { name, key: Vec::new() };

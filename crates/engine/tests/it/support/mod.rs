@@ -1,8 +1,8 @@
 //! What the tests need around a job: a source, sinks, views and graphs.
 
-pub mod graph;
-pub mod rig;
-pub mod sim;
-pub mod sink;
-pub mod source;
-pub mod view;
+pub(crate) mod graph;
+pub(crate) mod rig;
+pub(crate) mod sim;
+pub(crate) mod sink;
+pub(crate) mod source;
+pub(crate) mod view;

@@ -14,24 +14,24 @@ use super::sim::SimLog;
 use super::sink::{TopicSink, read_all};
 use super::source::{TopicSource, append_lines};
 
-pub const JOB: JobId = JobId(3);
+pub(crate) const JOB: JobId = JobId(3);
 
 /// The machine.
-pub struct Rig {
-    pub sim: SimEnv,
-    pub log: SimLog,
+pub(crate) struct Rig {
+    pub(crate) sim: SimEnv,
+    pub(crate) log: SimLog,
     random: SeededRandom,
 }
 
 impl Rig {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let sim = SimEnv::new(seed);
         let log = SimLog::open(&sim, "/log").unwrap();
         Self { sim, log, random: SeededRandom::for_part(seed, 1) }
     }
 
     /// Power loss, and the log opened again. The job must be dropped before.
-    pub fn crash(self) -> Self {
+    pub(crate) fn crash(self) -> Self {
         let Self { sim, log, random } = self;
         drop(log);
         sim.crash();
@@ -39,18 +39,18 @@ impl Rig {
         Self { sim, log, random }
     }
 
-    pub fn topic(&self, name: &str, partitions: i32) {
+    pub(crate) fn topic(&self, name: &str, partitions: i32) {
         self.log.eager().create_topic(name, partitions, &[]).unwrap();
     }
 
-    pub fn append(&self, topic: &str, partition: i32, lines: &[&str]) {
+    pub(crate) fn append(&self, topic: &str, partition: i32, lines: &[&str]) {
         let lines: Vec<_> = lines.iter().map(|line| (*line).to_owned()).collect();
         append_lines(&*self.log.eager().partition(topic, partition).unwrap(), &lines, 2);
         self.log.log.commit_step();
     }
 
     /// Services without sources, sinks and views.
-    pub fn services(&self) -> JobServices {
+    pub(crate) fn services(&self) -> JobServices {
         JobServices {
             env: self.sim.env(),
             log: self.log.lazy(),
@@ -63,23 +63,27 @@ impl Rig {
         }
     }
 
-    pub fn source(&self, topic: &str) -> Arc<TopicSource> {
+    pub(crate) fn source(&self, topic: &str) -> Arc<TopicSource> {
         TopicSource::unbounded(self.log.eager(), topic)
     }
 
-    pub fn bounded(&self, topic: &str) -> Arc<TopicSource> {
+    pub(crate) fn bounded(&self, topic: &str) -> Arc<TopicSource> {
         TopicSource::bounded(self.log.eager(), topic)
     }
 
-    pub fn sink(&self, topic: &str) -> Arc<TopicSink> {
+    pub(crate) fn sink(&self, topic: &str) -> Arc<TopicSink> {
         TopicSink::new(self.log.eager(), topic)
     }
 
-    pub fn spec(&self, graph: &Graph, parallelism: usize, options: JobOptions) -> JobSpec {
+    pub(crate) fn spec(&self, graph: &Graph, parallelism: usize, options: JobOptions) -> JobSpec {
         JobSpec { id: JOB, name: "test".into(), graph: graph.clone(), parallelism, options }
     }
 
-    pub fn start(&self, spec: JobSpec, services: JobServices) -> Result<ManualJob, JobError> {
+    pub(crate) fn start(
+        &self,
+        spec: JobSpec,
+        services: JobServices,
+    ) -> Result<ManualJob, JobError> {
         self.log.set_at_once(true);
         let job = Job::start_manual(spec, services);
         self.log.set_at_once(false);
@@ -87,7 +91,7 @@ impl Rig {
     }
 
     /// Runs until nothing is left to do, or the job is over.
-    pub fn settle(&self, job: &ManualJob) {
+    pub(crate) fn settle(&self, job: &ManualJob) {
         let mut idle = 0;
         while idle < 3 {
             match job.step(&self.random) {
@@ -102,18 +106,18 @@ impl Rig {
     }
 
     /// The same, after some time has passed.
-    pub fn pass(&self, job: &ManualJob, millis: u64) {
+    pub(crate) fn pass(&self, job: &ManualJob, millis: u64) {
         self.sim.clock.advance(Duration::from_millis(millis));
         self.settle(job);
     }
 
-    pub fn read(&self, topic: &str) -> Vec<String> {
+    pub(crate) fn read(&self, topic: &str) -> Vec<String> {
         read_all(&*self.log.log, topic)
     }
 }
 
 /// A job with one source, one sink and the late rows of one node.
-pub fn connect(
+pub(crate) fn connect(
     rig: &Rig,
     source: (NodeId, &str),
     sink: (NodeId, &str),

@@ -15,31 +15,31 @@ use thalweg_core::time::Millis;
 use thalweg_log::{Log, LogOptions};
 
 /// A log without threads.
-pub struct SimLog {
-    pub log: Arc<Log>,
+pub(crate) struct SimLog {
+    pub(crate) log: Arc<Log>,
     /// Whether whoever waits for durability gets it at once.
     at_once: Arc<AtomicBool>,
 }
 
 impl SimLog {
-    pub fn open(sim: &SimEnv, dir: &str) -> Result<Self, LogError> {
+    pub(crate) fn open(sim: &SimEnv, dir: &str) -> Result<Self, LogError> {
         let options = LogOptions { background: false, reserve_bytes: 0, ..LogOptions::default() };
         let log = Log::open(sim.env(), Path::new(dir), options)?;
         Ok(Self { log, at_once: Arc::new(AtomicBool::new(true)) })
     }
 
     /// A store in which waiting commits at once.
-    pub fn eager(&self) -> Arc<dyn LogStore> {
+    pub(crate) fn eager(&self) -> Arc<dyn LogStore> {
         Arc::new(SimStore { log: self.log.clone(), at_once: Arc::new(AtomicBool::new(true)) })
     }
 
     /// A store in which waiting waits for the simulation, unless it is told otherwise.
-    pub fn lazy(&self) -> Arc<dyn LogStore> {
+    pub(crate) fn lazy(&self) -> Arc<dyn LogStore> {
         Arc::new(SimStore { log: self.log.clone(), at_once: Arc::clone(&self.at_once) })
     }
 
     /// Whether [`SimLog::lazy`] commits at once.
-    pub fn set_at_once(&self, at_once: bool) {
+    pub(crate) fn set_at_once(&self, at_once: bool) {
         self.at_once.store(at_once, Ordering::SeqCst);
     }
 }

@@ -15,7 +15,7 @@ use thalweg_stream::error::Result;
 use thalweg_stream::sink::{Delivery, OutputChunk, Publication, Sink, SinkPublisher, SinkWriter};
 
 /// Rows as text: kind, then the columns.
-pub fn lines(batch: &ChangeBatch) -> Vec<String> {
+pub(crate) fn lines(batch: &ChangeBatch) -> Vec<String> {
     let options = FormatOptions::default().with_null("null");
     let columns: Vec<_> = batch
         .rows
@@ -33,13 +33,13 @@ pub fn lines(batch: &ChangeBatch) -> Vec<String> {
 }
 
 /// Writes lines to a topic; row `n` of a subtask goes to a partition by its first byte.
-pub struct TopicSink {
-    pub log: Arc<dyn LogStore>,
-    pub topic: String,
+pub(crate) struct TopicSink {
+    pub(crate) log: Arc<dyn LogStore>,
+    pub(crate) topic: String,
 }
 
 impl TopicSink {
-    pub fn new(log: Arc<dyn LogStore>, topic: &str) -> Arc<Self> {
+    pub(crate) fn new(log: Arc<dyn LogStore>, topic: &str) -> Arc<Self> {
         Arc::new(Self { log, topic: topic.into() })
     }
 }
@@ -127,7 +127,7 @@ impl SinkPublisher for TopicPublisher {
 }
 
 /// All records of a partition, as text.
-pub fn read_topic(log: &dyn LogStore, topic: &str, partition: i32) -> Vec<String> {
+pub(crate) fn read_topic(log: &dyn LogStore, topic: &str, partition: i32) -> Vec<String> {
     let log = log.partition(topic, partition).unwrap();
     let end = log.offsets().last_stable;
     let mut next = log.offsets().start;
@@ -149,15 +149,15 @@ pub fn read_topic(log: &dyn LogStore, topic: &str, partition: i32) -> Vec<String
 }
 
 /// All records of all partitions.
-pub fn read_all(log: &dyn LogStore, topic: &str) -> Vec<String> {
+pub(crate) fn read_all(log: &dyn LogStore, topic: &str) -> Vec<String> {
     let number = log.topic(topic).unwrap().partitions;
     (0..number).flat_map(|partition| read_topic(log, topic, partition)).collect()
 }
 
 /// Keeps lines in memory, as `print` would show them.
 #[derive(Default)]
-pub struct MemorySink {
-    pub lines: Arc<Mutex<Vec<String>>>,
+pub(crate) struct MemorySink {
+    pub(crate) lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Sink for MemorySink {

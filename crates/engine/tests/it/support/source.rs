@@ -16,7 +16,7 @@ use thalweg_stream::source::{
 };
 
 /// Columns of the lines: `k` string, `v` bigint, `ts` timestamp(ms).
-pub fn line_schema() -> SchemaRef {
+pub(crate) fn line_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("k", DataType::Utf8, true),
         Field::new("v", DataType::Int64, true),
@@ -25,7 +25,7 @@ pub fn line_schema() -> SchemaRef {
 }
 
 /// One line as a row; an empty time is null.
-pub fn parse(line: &str) -> Option<(String, i64, Option<i64>)> {
+pub(crate) fn parse(line: &str) -> Option<(String, i64, Option<i64>)> {
     let mut fields = line.split(',');
     let key = fields.next()?.to_owned();
     let value = fields.next()?.parse().ok()?;
@@ -37,7 +37,7 @@ pub fn parse(line: &str) -> Option<(String, i64, Option<i64>)> {
 }
 
 /// Appends lines to a partition, `per_batch` a batch.
-pub fn append_lines(log: &dyn PartitionLog, lines: &[String], per_batch: usize) -> i64 {
+pub(crate) fn append_lines(log: &dyn PartitionLog, lines: &[String], per_batch: usize) -> i64 {
     let mut end = log.offsets().end;
     for lines in lines.chunks(per_batch) {
         let mut batch = BatchBuilder::new(Compression::None);
@@ -52,19 +52,19 @@ pub fn append_lines(log: &dyn PartitionLog, lines: &[String], per_batch: usize) 
 }
 
 /// Reads all partitions of a topic.
-pub struct TopicSource {
-    pub log: Arc<dyn LogStore>,
-    pub topic: String,
+pub(crate) struct TopicSource {
+    pub(crate) log: Arc<dyn LogStore>,
+    pub(crate) topic: String,
     /// Ends where the topic ended when this was made.
-    pub bounded: Option<Vec<Position>>,
+    pub(crate) bounded: Option<Vec<Position>>,
 }
 
 impl TopicSource {
-    pub fn unbounded(log: Arc<dyn LogStore>, topic: &str) -> Arc<Self> {
+    pub(crate) fn unbounded(log: Arc<dyn LogStore>, topic: &str) -> Arc<Self> {
         Arc::new(Self { log, topic: topic.into(), bounded: None })
     }
 
-    pub fn bounded(log: Arc<dyn LogStore>, topic: &str) -> Arc<Self> {
+    pub(crate) fn bounded(log: Arc<dyn LogStore>, topic: &str) -> Arc<Self> {
         let number = log.topic(topic).unwrap().partitions;
         let end = |n| log.partition(topic, n).unwrap().offsets().last_stable as u64;
         let ends = (0..number).map(end).collect();

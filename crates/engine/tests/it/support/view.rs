@@ -16,18 +16,18 @@ use super::sink::lines;
 
 /// How often each row is there, and as of which epoch.
 #[derive(Default)]
-pub struct CountingView {
+pub(crate) struct CountingView {
     state: Mutex<(Epoch0, BTreeMap<String, i64>)>,
 }
 
 type Epoch0 = u64;
 
 impl CountingView {
-    pub fn rows(&self) -> BTreeMap<String, i64> {
+    pub(crate) fn rows(&self) -> BTreeMap<String, i64> {
         self.state.lock().1.clone()
     }
 
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.state.lock().0
     }
 }
