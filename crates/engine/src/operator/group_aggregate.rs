@@ -22,7 +22,7 @@ use thalweg_stream::error::Result;
 use thalweg_stream::graph::GroupAggregate;
 use thalweg_stream::{ChangeBatch, StreamError};
 
-use super::aggregate::AggregateSet;
+use super::aggregate::{AggregateSet, describe};
 use super::diff::{Diff, Versions};
 use super::keyed_state::{PROGRESS, Progress, StateLayout};
 use super::output::Output;
@@ -91,7 +91,8 @@ impl GroupedAggregate {
         let aggregates =
             AggregateSet::new(&node.aggregates, input, &fields[results.clone()], updating)?;
         let front = [("touched_at", DataType::Int64)];
-        let layout = StateLayout::new(&front, keys.types(), &aggregates.state_types());
+        let of = format!("group; {}", describe(&node.aggregates, updating));
+        let layout = StateLayout::new(of, &front, keys.types(), &aggregates.state_types());
         Ok(Self {
             table: keys.table(0),
             keys,

@@ -2,7 +2,9 @@
 //! key group, so that any parallelism can take it over.
 //!
 //! Columns: `key_group` (UInt16), then what the operator puts in front, then the key
-//! columns `k0`, `k1`..., then the state columns `s0`, `s1`...
+//! columns `k0`, `k1`..., then the state columns `s0`, `s1`... The schema's metadata says
+//! under `thalweg.state` what the state is of, such as `tumble(size=1000, offset=0); SUM`:
+//! the state of another window or function is refused even where its columns would fit.
 
 use std::sync::Arc;
 
@@ -37,7 +39,13 @@ pub(super) struct StateRows {
 }
 
 impl StateLayout {
-    pub(super) fn new(front: &[(&str, DataType)], keys: &[DataType], states: &[DataType]) -> Self {
+    /// `of` says what the state is of.
+    pub(super) fn new(
+        of: String,
+        front: &[(&str, DataType)],
+        keys: &[DataType],
+        states: &[DataType],
+    ) -> Self {
         let numbered = |prefix: &str, types: &[DataType]| -> Vec<Field> {
             let types = types.iter().enumerate();
             types.map(|(n, t)| Field::new(format!("{prefix}{n}"), t.clone(), true)).collect()
@@ -51,7 +59,7 @@ impl StateLayout {
         Self {
             front: front.len(),
             keys: keys.len(),
-            schema: Arc::new(Schema::new(fields)),
+            schema: Arc::new(Schema::new(fields).with_metadata([(STATE_OF.into(), of)].into())),
             key_groups_total: DEFAULT_KEY_GROUPS,
         }
     }
@@ -81,6 +89,15 @@ impl StateLayout {
                 "the stored state has columns {found:?} where the query needs {wanted:?}"
             )));
         }
+        let of = |schema: &SchemaRef| schema.metadata().get(STATE_OF).cloned();
+        let (found, wanted) = (of(rows.schema_ref()), of(&self.schema));
+        if found != wanted {
+            return Err(StreamError::Incompatible(format!(
+                "the stored state is of [{}] where the query needs [{}]",
+                found.unwrap_or_default(),
+                wanted.unwrap_or_default()
+            )));
+        }
         let groups = rows.column(0).as_primitive::<UInt16Type>().values();
         let own = groups.iter().map(|group| Some(context.key_groups.contains(group)));
         let own = filter_record_batch(rows, &BooleanArray::from_iter(own))?;
@@ -92,6 +109,7 @@ impl StateLayout {
 }
 
 const KEY_GROUP: &str = "key_group";
+const STATE_OF: &str = "thalweg.state";
 
 /// Name of the batch of [`Progress`].
 pub(super) const PROGRESS: &str = "progress";

@@ -49,7 +49,7 @@ fn build(call: &AggregateCall, updating: bool) -> Result<Box<dyn Accumulator>> {
     let Some(argument) = call.argument_type.as_ref().map(plain_type) else {
         return match call.function {
             Count if !call.distinct => Ok(Box::new(count::Count::new(result)?)),
-            other => Err(StreamError::Invalid(format!("{other:?} needs an argument"))),
+            other => Err(StreamError::Invalid(format!("{} needs an argument", name(other)))),
         };
     };
     let plain: Box<dyn Accumulator> = match call.function {
@@ -68,6 +68,33 @@ fn build(call: &AggregateCall, updating: bool) -> Result<Box<dyn Accumulator>> {
         }
     };
     if call.distinct { distinct::build(plain, argument) } else { Ok(plain) }
+}
+
+/// The calls as stored state is marked with: what makes the state of one that of another.
+pub(crate) fn describe(calls: &[AggregateCall], updating: bool) -> String {
+    let call = |call: &AggregateCall| {
+        let distinct = if call.distinct { " DISTINCT" } else { "" };
+        let filter = if call.filter.is_some() { " FILTER" } else { "" };
+        format!("{}{distinct}{filter}", name(call.function))
+    };
+    let calls: Vec<String> = calls.iter().map(call).collect();
+    format!("{}{}", calls.join(", "), if updating { " of changes" } else { "" })
+}
+
+fn name(function: AggregateFunction) -> &'static str {
+    match function {
+        AggregateFunction::Count => "COUNT",
+        AggregateFunction::Sum => "SUM",
+        AggregateFunction::Avg => "AVG",
+        AggregateFunction::Min => "MIN",
+        AggregateFunction::Max => "MAX",
+        AggregateFunction::FirstValue => "FIRST_VALUE",
+        AggregateFunction::LastValue => "LAST_VALUE",
+        AggregateFunction::VarPop => "VAR_POP",
+        AggregateFunction::VarSamp => "VAR_SAMP",
+        AggregateFunction::StddevPop => "STDDEV_POP",
+        AggregateFunction::StddevSamp => "STDDEV_SAMP",
+    }
 }
 
 fn sum(average: bool, argument: &DataType, result: &DataType) -> Result<Box<dyn Accumulator>> {

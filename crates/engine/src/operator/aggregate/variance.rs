@@ -43,7 +43,7 @@ impl Variance {
     ) -> Result<Self> {
         use AggregateFunction::{StddevPop, StddevSamp, VarSamp};
         if !argument.is_numeric() {
-            let name = format!("{function:?} of {argument}");
+            let name = format!("{} of {argument}", super::name(function));
             return Err(StreamError::Invalid(format!("{name} is not supported")));
         }
         if !result.is_numeric() || Form::of(result).is_none() {

@@ -4,4 +4,5 @@ mod calc;
 mod group;
 mod harness;
 mod model;
+mod state;
 mod windows;

@@ -15,8 +15,8 @@ use thalweg_stream::error::Result;
 use thalweg_stream::graph::WindowAggregate;
 use thalweg_stream::window::{Window, WindowTime};
 
-use super::Operator;
 use super::time_column::check_event_time;
+use super::{Operator, aggregate};
 
 use super::time_column::MAX_MEASURE;
 use session::SessionWindows;
@@ -45,6 +45,26 @@ pub(super) fn build(
         (_, Some(slicing)) => Box::new(SlicedWindows::new(node, slicing, input, schema, updating)?),
         (_, None) => return Err(StreamError::Internal("a window without slices".into())),
     })
+}
+
+/// A windowed aggregation as its stored state is marked with.
+fn describe(node: &WindowAggregate, updating: bool) -> String {
+    let window = match node.window {
+        Window::Tumbling { size, offset } => format!("tumble(size={size}, offset={offset})"),
+        Window::Hopping { slide, size, offset } => {
+            format!("hop(slide={slide}, size={size}, offset={offset})")
+        }
+        Window::Cumulating { step, size, offset } => {
+            format!("cumulate(step={step}, size={size}, offset={offset})")
+        }
+        Window::Session { gap } => format!("session(gap={gap})"),
+    };
+    let time = match node.time {
+        WindowTime::Event { .. } => "event time",
+        WindowTime::Processing => "processing time",
+    };
+    let aggregates = aggregate::describe(&node.aggregates, updating);
+    format!("{window} in {time}, lateness {}; {aggregates}", node.allowed_lateness)
 }
 
 /// Refuses measures of a window that make no sense.

@@ -27,6 +27,7 @@ use super::super::output::Output;
 use super::super::time_column::{clamp, event_times};
 use super::super::{Collector, Operator, OperatorContext};
 use super::columns::WindowColumns;
+use super::describe;
 use super::late::collect_late;
 use super::sessions::{Phase, Placed, Sessions};
 use crate::key::{KeySpec, KeyTable};
@@ -85,7 +86,8 @@ impl SessionWindows {
             ("window_end", DataType::Int64),
             ("fired", DataType::Boolean),
         ];
-        let layout = StateLayout::new(&front, keys.types(), &aggregates.state_types());
+        let of = describe(node, updating);
+        let layout = StateLayout::new(of, &front, keys.types(), &aggregates.state_types());
         Ok(Self {
             gap,
             time: node.time,

@@ -30,6 +30,7 @@ use super::super::output::Output;
 use super::super::time_column::event_times;
 use super::super::{Collector, Operator, OperatorContext};
 use super::columns::WindowColumns;
+use super::describe;
 use super::late::collect_late;
 use super::slices::{Slice, Slices};
 use super::slicing::Slicing;
@@ -82,7 +83,8 @@ impl SlicedWindows {
         let aggregates =
             AggregateSet::new(&node.aggregates, input, &fields[results.clone()], updating)?;
         let front = [("slice_start", DataType::Int64)];
-        let layout = StateLayout::new(&front, keys.types(), &aggregates.state_types());
+        let of = describe(node, updating);
+        let layout = StateLayout::new(of, &front, keys.types(), &aggregates.state_types());
         Ok(Self {
             slicing,
             time: node.time,
