@@ -13,6 +13,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use thalweg_core::env::{Env, OpenMode, Random, SeededRandom};
 use thalweg_core::ids::Epoch;
 use thalweg_core::time::{MAX_WATERMARK, MIN_WATERMARK};
+use thalweg_engine::key::partition_batch;
 use thalweg_engine::operator::{Collector, OperatorContext, build};
 use thalweg_stream::ChangeBatch;
 use thalweg_stream::aggregate::{AggregateCall, AggregateFunction};
@@ -181,6 +182,18 @@ fn measure(name: &str, input: Input, rows: usize, operator: Operator, calls: &[A
     );
 }
 
+/// The exchange's part: splitting batches by key.
+fn measure_partition(name: &str, input: Input, rows: usize) {
+    let batches = batches(input, rows);
+    let start = processor_ns();
+    let mut parts = 0;
+    for batch in &batches {
+        parts += partition_batch(batch, &[0], 128, 2).unwrap().iter().flatten().count();
+    }
+    let seconds = (processor_ns() - start) as f64 / 1e9;
+    println!("{name:44} {:8.1} M rows/s  {parts:>9} parts", rows as f64 / seconds / 1e6);
+}
+
 fn main() {
     use AggregateFunction::{Avg, Count, Max, Min, Sum};
     let rows = std::env::args().nth(1).and_then(|rows| rows.parse().ok()).unwrap_or(10_000_000);
@@ -227,4 +240,6 @@ fn main() {
     run("grouped count, sum, max, avg", thousand, grouped(&several), &several);
     run("grouped count, text keys", Input { text: true, ..thousand }, grouped(&count), &count);
     run("grouped count, 1M keys", Input { keys: 1_000_000, ..thousand }, grouped(&count), &count);
+    measure_partition("partition of four columns in two", thousand, rows);
+    measure_partition("partition by text", Input { text: true, ..thousand }, rows);
 }

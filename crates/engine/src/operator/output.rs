@@ -114,3 +114,40 @@ impl Output {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::Int64Array;
+    use arrow_schema::{DataType, Field, Schema};
+
+    use super::*;
+
+    fn column(values: std::ops::Range<i64>) -> Vec<ArrayRef> {
+        vec![Arc::new(Int64Array::from_iter_values(values))]
+    }
+
+    #[test]
+    fn pieces_become_batches_with_their_kinds_and_marks() {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
+        let mut output = Output::new(Arc::new(schema));
+        output.mark(1);
+        output.insert(column(0..2), 2).unwrap();
+        output.mark(5);
+        output.change(column(2..4), &[RowKind::Delete, RowKind::Insert]).unwrap();
+        output.insert_marked(column(4..BATCH_ROWS as i64), BATCH_ROWS - 4, &[(1, 7)]).unwrap();
+        output.mark(8);
+        output.insert(column(0..1), 1).unwrap();
+        let mut out = Collector::default();
+        output.flush(&mut out).unwrap();
+        output.flush(&mut out).unwrap();
+
+        let [first, second] = &out.batches[..] else { panic!("two batches") };
+        assert_eq!(first.rows.column(0).as_ref(), column(0..BATCH_ROWS as i64)[0].as_ref());
+        assert_eq!([1, 2, 3, 4].map(|row| first.kind(row).short()), ["+I", "-D", "+I", "+I"]);
+        assert_eq!(first.marks.iter().collect::<Vec<_>>(), [(2, 5), (5, 7), (BATCH_ROWS, 8)]);
+        assert_eq!((second.num_rows(), second.marks.is_empty()), (1, true));
+        assert!(second.kinds.is_none());
+    }
+}

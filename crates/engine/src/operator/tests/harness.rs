@@ -328,6 +328,30 @@ pub(super) fn run(node: &Node, epochs: &[EpochInput], run: &Run) -> Vec<EpochOut
     outputs
 }
 
+/// Takes events in one epoch, then runs empty epochs, each a millisecond later: the first
+/// times at which results come, and the timer that was asked for at first.
+pub(super) fn run_until_timer(
+    node: &Node,
+    events: &[Event],
+    now: Millis,
+) -> (Vec<Millis>, Option<Millis>) {
+    let mut operator = build(node, &input_schema(false), false).unwrap();
+    let mut context =
+        OperatorContext { epoch: Epoch(1), now, key_groups: 0..8, key_groups_total: 8 };
+    let mut out = Collector::default();
+    let batch = batch(events, false);
+    operator.process(&batch, MIN_WATERMARK, &context, &mut out).unwrap();
+    operator.finish_epoch(MIN_WATERMARK, &context, &mut out).unwrap();
+    let timer = operator.next_timer();
+    let mut fired = Vec::new();
+    while fired.is_empty() && context.now < now + 1000 {
+        context.now += 1;
+        operator.finish_epoch(MIN_WATERMARK, &context, &mut out).unwrap();
+        fired.extend(out.batches.drain(..).map(|_| context.now));
+    }
+    (fired, timer)
+}
+
 /// The rows that are left when all changes are applied.
 pub(super) fn fold(outputs: &[EpochOutput]) -> Vec<Vec<Cell>> {
     let mut rows: Vec<Vec<Cell>> = Vec::new();

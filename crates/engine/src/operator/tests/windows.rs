@@ -5,10 +5,14 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use proptest::prelude::*;
 use thalweg_core::time::Millis;
+use thalweg_stream::RowKind;
 use thalweg_stream::graph::{Node, Operator, WindowAggregate};
 use thalweg_stream::window::{Window, WindowTime};
 
-use super::harness::{EpochOutput, Run, aggregates, fold, input_schema, inputs, run};
+use super::harness::{
+    EpochInput, EpochOutput, Event, Row, Run, aggregates, fold, input_schema, inputs, run,
+    run_until_timer,
+};
 use super::model::WindowModel;
 
 #[derive(Clone, Debug)]
@@ -121,7 +125,7 @@ fn comparable(case: &Case, updating: bool, rows: Vec<Vec<Option<i64>>>) -> Vec<V
     rows
 }
 
-fn check(case: &Case, updating: bool, epochs: &[super::harness::EpochInput], cuts: u64) {
+fn check(case: &Case, updating: bool, epochs: &[EpochInput], cuts: u64) {
     let node = case.node();
     let outputs = run(&node, epochs, &case.run(updating));
     let mut model = WindowModel::new(case.window, case.lateness, case.keyed, case.processing_time);
@@ -169,5 +173,21 @@ proptest! {
         // In processing time a row is taken back in the window of another time than that in
         // which it came: Flink's results then mean nothing either.
         check(&Case { processing_time: false, ..case }, true, &epochs, cuts);
+    }
+}
+
+/// Windows of processing time ask to be woken when they end, and fire then.
+#[test]
+fn processing_time_has_timers() {
+    for (window, end) in [
+        (Window::Tumbling { size: 10, offset: 0 }, 110),
+        (Window::Hopping { slide: 5, size: 10, offset: 0 }, 105),
+        (Window::Session { gap: 30 }, 133),
+    ] {
+        let case =
+            Case { window, lateness: 0, keyed: true, text_keys: false, processing_time: true };
+        let row = Event::Row(RowKind::Insert, Row { key: Some(1), time: 0, value: Some(1) });
+        let (fired, timer) = run_until_timer(&case.node(), &[row], 103);
+        assert_eq!((fired, timer), (vec![end], Some(end)), "{window:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! Aggregation by key and window.
 
+mod clock;
 mod columns;
 mod late;
 mod session;

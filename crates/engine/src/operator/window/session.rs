@@ -15,17 +15,18 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
-use thalweg_core::time::{MAX_WATERMARK, MIN_WATERMARK, Millis};
+use thalweg_core::time::{MIN_WATERMARK, Millis};
 use thalweg_stream::error::Result;
 use thalweg_stream::graph::WindowAggregate;
-use thalweg_stream::window::{Bounds, WindowTime};
+use thalweg_stream::window::Bounds;
 use thalweg_stream::{ChangeBatch, RowKind, StreamError};
 
 use super::super::aggregate::{AggregateSet, PreparedBatch};
 use super::super::keyed_state::{PROGRESS, Progress, StateLayout};
 use super::super::output::Output;
-use super::super::time_column::{clamp, event_times};
+use super::super::time_column::clamp;
 use super::super::{Collector, Operator, OperatorContext};
+use super::clock::WindowClock;
 use super::columns::WindowColumns;
 use super::describe;
 use super::late::collect_late;
@@ -38,7 +39,7 @@ const SESSIONS: &str = "sessions";
 /// One subtask.
 pub(super) struct SessionWindows {
     gap: Millis,
-    time: WindowTime,
+    clock: WindowClock,
     lateness: Millis,
     keys: KeySpec,
     table: KeyTable,
@@ -90,7 +91,7 @@ impl SessionWindows {
         let layout = StateLayout::new(of, &front, keys.types(), &aggregates.state_types());
         Ok(Self {
             gap,
-            time: node.time,
+            clock: WindowClock(node.time),
             lateness: node.allowed_lateness,
             table: keys.table(0),
             keys,
@@ -103,14 +104,6 @@ impl SessionWindows {
             pending: Pending::default(),
             touched: Vec::new(),
         })
-    }
-
-    /// The watermark that counts: the input's, or what processing time makes of it.
-    fn watermark(&self, watermark: Millis, context: &OperatorContext) -> Millis {
-        match self.time {
-            WindowTime::Processing if watermark != MAX_WATERMARK => context.now - 1,
-            _ => watermark,
-        }
     }
 
     /// Puts rows into sessions, firing what is due before each. Gives the late ones.
@@ -129,7 +122,8 @@ impl SessionWindows {
 
         let mut late = Vec::new();
         let mut from = 0;
-        for (to, watermark) in self.marks(batch).chain([(rows, MIN_WATERMARK)]) {
+        let marks = self.clock.marks(batch);
+        for (to, watermark) in marks.iter().chain([(rows, MIN_WATERMARK)]) {
             for row in from..to {
                 let time = clamp(times[row]);
                 let window = Bounds { start: time, end: time + self.gap };
@@ -148,16 +142,6 @@ impl SessionWindows {
         }
         self.settle(prepared, rows, rows)?;
         Ok(late)
-    }
-
-    /// The marks that count, which are none in processing time.
-    fn marks(&self, batch: &ChangeBatch) -> impl Iterator<Item = (usize, Millis)> + use<> {
-        let marks = match self.time {
-            WindowTime::Event { .. } => batch.marks.clone(),
-            WindowTime::Processing => thalweg_stream::Marks::none(),
-        };
-        let list: Vec<_> = marks.iter().collect();
-        list.into_iter()
     }
 
     /// The slot of the session that a row belongs to; `None` where it is late.
@@ -353,14 +337,8 @@ impl Operator for SessionWindows {
         context: &OperatorContext,
         out: &mut Collector,
     ) -> Result<()> {
-        self.advance(self.watermark(watermark, context), None)?;
-        let rows = batch.num_rows();
-        let times = match self.time {
-            WindowTime::Event { column } => event_times(&batch.rows, column)?,
-            WindowTime::Processing => {
-                vec![context.now.max(self.complete.saturating_add(1)); rows].into()
-            }
-        };
+        self.advance(self.clock.watermark(watermark, context), None)?;
+        let times = self.clock.times(&batch.rows, self.complete, context)?;
         self.pending.first_row = 0;
         let prepared = self.aggregates.prepare(batch)?;
         let late = self.take_rows(batch, &times, &prepared)?;
@@ -376,7 +354,7 @@ impl Operator for SessionWindows {
         out: &mut Collector,
     ) -> Result<()> {
         self.layout.key_groups_total = context.key_groups_total;
-        let watermark = self.watermark(watermark, context).max(self.complete);
+        let watermark = self.clock.watermark(watermark, context).max(self.complete);
         // What late rows opened again is due without a rise of the watermark.
         self.complete = self.complete.min(watermark.saturating_sub(1));
         self.advance(watermark, None)?;
@@ -385,11 +363,7 @@ impl Operator for SessionWindows {
     }
 
     fn next_timer(&self) -> Option<Millis> {
-        match self.time {
-            // Processing time is one ahead of the watermark.
-            WindowTime::Processing => self.sessions.next_due().map(|due| due + 1),
-            WindowTime::Event { .. } => None,
-        }
+        self.sessions.next_due().and_then(|due| self.clock.timer(due))
     }
 
     fn snapshot(&self) -> Result<Vec<(String, RecordBatch)>> {

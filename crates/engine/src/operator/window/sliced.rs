@@ -3,10 +3,9 @@
 //! Rows are aggregated once, in their slice; a window that becomes complete merges its
 //! slices. Results come out by window end; within a window by slice, and within a slice
 //! in the order in which keys first arrived.
-//!
-//! In processing time a row's time is the epoch's recorded time, and all instants before
-//! that are over: the watermark is one millisecond behind. At the end of a bounded input
-//! all windows fire, where Flink drops those of processing time.
+
+mod reopen;
+mod results;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,27 +14,25 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
-use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, SchemaRef};
 use thalweg_core::time::{MAX_WATERMARK, MIN_WATERMARK, Millis};
 use thalweg_stream::error::Result;
 use thalweg_stream::graph::WindowAggregate;
-use thalweg_stream::window::{Bounds, WindowTime};
+use thalweg_stream::window::Bounds;
 use thalweg_stream::{ChangeBatch, StreamError};
 
 use super::super::aggregate::{AggregateSet, PreparedBatch};
-use super::super::diff::{Diff, Versions};
 use super::super::keyed_state::{PROGRESS, Progress, StateLayout};
 use super::super::output::Output;
-use super::super::time_column::event_times;
 use super::super::{Collector, Operator, OperatorContext};
+use super::clock::WindowClock;
 use super::columns::WindowColumns;
 use super::describe;
 use super::late::collect_late;
 use super::slices::{Slice, Slices};
 use super::slicing::Slicing;
 use super::spans::Spans;
-use crate::key::{BatchKeys, KeySpec, KeyTable};
+use crate::key::{BatchKeys, KeySpec};
 
 /// Name of the snapshot batch of the slices.
 const SLICES: &str = "slices";
@@ -43,7 +40,7 @@ const SLICES: &str = "slices";
 /// One subtask.
 pub(super) struct SlicedWindows {
     slicing: Slicing,
-    time: WindowTime,
+    clock: WindowClock,
     lateness: Millis,
     keys: KeySpec,
     aggregates: AggregateSet,
@@ -87,7 +84,7 @@ impl SlicedWindows {
         let layout = StateLayout::new(of, &front, keys.types(), &aggregates.state_types());
         Ok(Self {
             slicing,
-            time: node.time,
+            clock: WindowClock(node.time),
             lateness: node.allowed_lateness,
             columns: WindowColumns::new(&schema, results.end, node.time)?,
             results,
@@ -106,23 +103,12 @@ impl SlicedWindows {
         })
     }
 
-    /// The watermark that counts: the input's, or what processing time makes of it.
-    fn watermark(&self, watermark: Millis, context: &OperatorContext) -> Millis {
-        match self.time {
-            WindowTime::Processing if watermark != MAX_WATERMARK => context.now - 1,
-            _ => watermark,
-        }
-    }
-
     /// The places in a batch before which a window becomes complete or too late to change,
     /// with the watermark there.
     fn steps(&self, batch: &ChangeBatch) -> Vec<(usize, Millis)> {
         let mut steps = Vec::new();
-        if self.time == WindowTime::Processing {
-            return steps;
-        }
         let mut next = self.slicing.next_step(self.complete, self.lateness);
-        for (row, watermark) in batch.marks.iter() {
+        for (row, watermark) in self.clock.marks(batch).iter() {
             if watermark >= next {
                 steps.push((row, watermark));
                 next = self.slicing.next_step(watermark, self.lateness);
@@ -256,11 +242,6 @@ impl SlicedWindows {
         }
     }
 
-    /// The watermark at which the first of the reopened windows takes no more rows.
-    fn first_over(&self) -> Option<Millis> {
-        self.reopened.keys().next().map(|(end, _)| end - 1 + self.lateness)
-    }
-
     /// The next window that holds rows and has not fired.
     fn next_window(&self) -> Option<Bounds> {
         let next_end = self.slicing.next_end(self.complete);
@@ -269,173 +250,6 @@ impl SlicedWindows {
             (end <= self.slicing.last_window_end(slice.start)).then_some(end)
         });
         ends.next().map(|end| self.slicing.window_ending(end))
-    }
-
-    /// Whether slices of fired windows are folded into the first of their start. Not where
-    /// late rows may still change a shorter window.
-    fn folds(&self) -> bool {
-        self.slicing.is_cumulating() && self.lateness == 0
-    }
-
-    /// Moves all slices of a growing window into its first one: later windows of the same
-    /// start hold all of them.
-    fn fold(&mut self, bounds: Bounds) {
-        let places = self.slices.of_window(bounds);
-        let first = self.slices.find_or_insert(bounds.start, || self.keys.table(0));
-        let rest = self.slices.of_window(bounds).len() - 1;
-        debug_assert!(first == places.start);
-        for _ in 0..rest {
-            if let Some(slice) = self.slices.remove(first + 1) {
-                let folded = self.slices.get_mut(first);
-                let into =
-                    merge_slice(&slice, &mut folded.keys, &mut folded.slots, &mut self.aggregates);
-                self.aggregates.merge(&slice.slots, &into);
-                self.aggregates.release(&slice.slots);
-            }
-        }
-    }
-
-    /// The rows that a window gives as of now.
-    fn result_of(&mut self, bounds: Bounds) -> Result<Option<WindowResult>> {
-        let places = self.slices.of_window(bounds);
-        match places.len() {
-            0 => Ok(None),
-            1 => {
-                let slice = self.slices.get(places.start);
-                self.result(bounds, &slice.keys, &slice.slots)
-            }
-            _ => {
-                let merged = self.merged(bounds, self.spans.is_some());
-                let result = self.result(bounds, &merged.keys, &merged.slots);
-                self.aggregates.release(&merged.slots);
-                result
-            }
-        }
-    }
-
-    /// The slices of a stretch of time as one, for the caller to release. `by_spans`: with
-    /// the help of the spans in it, which are built where they are missing.
-    fn merged(&mut self, bounds: Bounds, by_spans: bool) -> Slice {
-        let places = self.slices.of_window(bounds);
-        let typical = self.slices.get(places.start).slots.len();
-        let (mut keys, mut slots) = (self.keys.table(typical), Vec::new());
-        let mut place = places.start;
-        while place < places.end {
-            let span = if by_spans { self.span_at(place, bounds) } else { None };
-            let slice = match span {
-                Some(span) => {
-                    place = self.slices.of_window(span).end;
-                    self.spans.as_ref().and_then(|spans| spans.get(span.start))
-                }
-                None => {
-                    place += 1;
-                    Some(self.slices.get(place - 1))
-                }
-            };
-            if let Some(slice) = slice {
-                let into = merge_slice(slice, &mut keys, &mut slots, &mut self.aggregates);
-                self.aggregates.merge(&slice.slots, &into);
-            }
-        }
-        Slice { start: bounds.start, keys, slots }
-    }
-
-    /// The span that starts with the slice at a place, if it lies in the window and helps.
-    fn span_at(&mut self, place: usize, window: Bounds) -> Option<Bounds> {
-        let spans = self.spans.as_ref()?;
-        let span = spans.of_slice(self.slices.get(place).start);
-        if span.start < window.start || span.end > window.end {
-            return None;
-        }
-        if spans.get(span.start).is_none() {
-            if self.slices.of_window(span).len() < 2 {
-                return None;
-            }
-            let merged = self.merged(span, false);
-            self.spans.as_mut()?.insert(merged);
-        }
-        Some(span)
-    }
-
-    /// Lets go of what was merged of a slice that is about to change.
-    fn forget_span_of(&mut self, slice_start: Millis) {
-        let span = self.spans.as_mut().and_then(|spans| spans.remove_of_slice(slice_start));
-        if let Some(span) = span {
-            self.aggregates.release(&span.slots);
-        }
-    }
-
-    fn result(
-        &self,
-        bounds: Bounds,
-        keys: &KeyTable,
-        slots: &[u32],
-    ) -> Result<Option<WindowResult>> {
-        let mut numbers: Vec<u32> = (0..slots.len() as u32).collect();
-        let mut filtered = Vec::new();
-        let slots = match self.aggregates.present(slots)? {
-            None => slots,
-            Some(present) => {
-                numbers.retain(|&number| present[number as usize]);
-                filtered.extend(numbers.iter().map(|&number| slots[number as usize]));
-                &filtered
-            }
-        };
-        if slots.is_empty() {
-            return Ok(None);
-        }
-        let mut columns = self.keys.write(numbers.iter().map(|&number| keys.key(number)))?;
-        columns.extend(self.aggregates.evaluate(slots)?);
-        columns.extend(self.columns.write(std::iter::repeat_n(bounds, slots.len())));
-        Ok(Some(WindowResult { columns, rows: slots.len() }))
-    }
-
-    /// Keeps the results of the fired windows that hold a slice, before it gets late rows.
-    fn reopen(&mut self, slice_start: Millis) -> Result<()> {
-        let mut end = self.slicing.slice_end(slice_start);
-        while end <= self.slicing.last_window_end(slice_start) && end - 1 <= self.complete {
-            let bounds = self.slicing.window_ending(end);
-            let over = bounds.max_timestamp() + self.lateness <= self.complete;
-            if !over && !self.reopened.contains_key(&(bounds.end, bounds.start)) {
-                let result = self.result_of(bounds)?;
-                self.reopened.insert((bounds.end, bounds.start), result);
-            }
-            end = self.slicing.slice_end(end);
-        }
-        Ok(())
-    }
-
-    /// Gives what changed in a window that was kept by [`Self::reopen`].
-    fn fire_again(&mut self, bounds: Bounds, before: Option<WindowResult>) -> Result<()> {
-        let after = self.result_of(bounds)?;
-        let (before, after) = match (before, after) {
-            (None, None) => return Ok(()),
-            (None, Some(after)) => {
-                return self.output.insert(after.columns, after.rows);
-            }
-            (Some(before), None) => {
-                let nothing = before.columns.iter().map(|column| column.slice(0, 0)).collect();
-                (before, WindowResult { columns: nothing, rows: 0 })
-            }
-            (Some(before), Some(after)) => (before, after),
-        };
-        let mut table = self.keys.table(before.rows);
-        let mut numbers = Vec::new();
-        for result in [&before, &after] {
-            let keys = self.keys.read(&result.columns[..self.results.start], result.rows)?;
-            table.intern(&keys, 0..result.rows, &mut numbers);
-        }
-        let mut versions = vec![Versions { before: None, after: None }; table.bound()];
-        for (row, &number) in numbers.iter().enumerate() {
-            let version = &mut versions[number as usize];
-            match row.checked_sub(before.rows) {
-                None => version.before = Some(row),
-                Some(row) => version.after = Some(row),
-            }
-        }
-        let mut diff = Diff::new(before.columns, after.columns, self.results.clone(), true)?;
-        versions.into_iter().for_each(|versions| diff.push(versions));
-        diff.finish(&mut self.output)
     }
 
     /// Lets go of what no row can change any more.
@@ -457,25 +271,6 @@ impl SlicedWindows {
     }
 }
 
-/// Numbers the keys of a slice among others, allocates slots for new ones, and gives for
-/// each of the slice's keys the slot to merge into.
-fn merge_slice(
-    slice: &Slice,
-    keys: &mut KeyTable,
-    slots: &mut Vec<u32>,
-    aggregates: &mut AggregateSet,
-) -> Vec<u32> {
-    let numbers = 0..slice.slots.len() as u32;
-    let into = numbers.map(|number| {
-        let number = keys.intern_one(slice.keys.key(number)) as usize;
-        if number == slots.len() {
-            slots.push(aggregates.allocate());
-        }
-        slots[number]
-    });
-    into.collect()
-}
-
 impl Operator for SlicedWindows {
     fn process(
         &mut self,
@@ -484,15 +279,9 @@ impl Operator for SlicedWindows {
         context: &OperatorContext,
         out: &mut Collector,
     ) -> Result<()> {
-        self.advance(self.watermark(watermark, context))?;
+        self.advance(self.clock.watermark(watermark, context))?;
         let rows = batch.num_rows();
-        let times = match self.time {
-            WindowTime::Event { column } => event_times(&batch.rows, column)?,
-            // Not before what is complete, should the clock have gone back.
-            WindowTime::Processing => {
-                ScalarBuffer::from(vec![context.now.max(self.complete.saturating_add(1)); rows])
-            }
-        };
+        let times = self.clock.times(&batch.rows, self.complete, context)?;
         let steps = self.steps(batch);
         let late = self.late_rows(&times, &steps);
         if late.is_empty() {
@@ -517,7 +306,7 @@ impl Operator for SlicedWindows {
         out: &mut Collector,
     ) -> Result<()> {
         self.layout.key_groups_total = context.key_groups_total;
-        self.advance(self.watermark(watermark, context))?;
+        self.advance(self.clock.watermark(watermark, context))?;
         while let Some(((end, start), before)) = self.reopened.pop_first() {
             self.fire_again(Bounds { start, end }, before)?;
         }
@@ -525,10 +314,7 @@ impl Operator for SlicedWindows {
     }
 
     fn next_timer(&self) -> Option<Millis> {
-        match self.time {
-            WindowTime::Processing => self.next_window().map(|bounds| bounds.end),
-            WindowTime::Event { .. } => None,
-        }
+        self.next_window().and_then(|bounds| self.clock.timer(bounds.max_timestamp()))
     }
 
     fn snapshot(&self) -> Result<Vec<(String, RecordBatch)>> {
