@@ -287,6 +287,13 @@ pub trait PartitionLog: Send + Sync {
     /// `None` lets go. Not durable: holders pin again at start, before retention runs.
     fn pin(&self, holder: &str, from: Option<Offset>);
 
+    /// Says that nobody needs what stands before `before` any more, whatever the topic
+    /// keeps otherwise: it may be deleted some time, as far as no pin forbids it. Not
+    /// durable. For topics with one owner, such as journals.
+    fn release(&self, before: Offset) {
+        let _ = before;
+    }
+
     /// Bytes on disk.
     fn size_bytes(&self) -> u64;
 }

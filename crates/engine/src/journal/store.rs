@@ -23,6 +23,8 @@ const JOURNAL_PRODUCER: i64 = ProducerId::FIRST_INTERNAL;
 const EPOCHS_A_PRODUCER: u32 = i16::MAX as u32;
 /// Largest entry: `max.message.bytes` of the topic.
 const MAX_ENTRY_BYTES: usize = 64 << 20;
+/// Size of its segments: what is released is deleted in these steps.
+const SEGMENT_BYTES: usize = 64 << 20;
 /// Bytes asked for at once when reading.
 const READ_BYTES: usize = 1 << 20;
 
@@ -38,6 +40,7 @@ pub(crate) fn open(log: &dyn LogStore, job: JobId) -> Result<Arc<dyn PartitionLo
         let config = [
             ("cleanup.policy".to_owned(), "delete".to_owned()),
             ("max.message.bytes".to_owned(), MAX_ENTRY_BYTES.to_string()),
+            ("segment.bytes".to_owned(), SEGMENT_BYTES.to_string()),
             ("retention.bytes".to_owned(), "-1".to_owned()),
             ("retention.ms".to_owned(), "-1".to_owned()),
         ];

@@ -147,6 +147,7 @@ impl Core {
     pub(crate) fn pin(&self, point: &PinPoint) {
         let holder = self.holder();
         self.journal.pin(&holder, Some(point.journal));
+        self.journal.release(point.journal);
         // Collected first: a source may call back.
         let splits: Vec<_> = {
             let ledger = self.ledger.lock();

@@ -103,6 +103,8 @@ pub(crate) struct View {
     pub(crate) hints: Hints,
     pub(crate) waiters: Vec<(Offset, DurableCallback)>,
     pub(crate) pins: BTreeMap<String, Offset>,
+    /// What stands before is not needed any more.
+    pub(crate) released: Offset,
     /// Why nothing may be appended any more.
     pub(crate) damage: Option<String>,
     pub(crate) deleted: bool,
@@ -336,6 +338,11 @@ impl PartitionLog for Partition {
                 view.pins.remove(holder);
             }
         }
+    }
+
+    fn release(&self, before: Offset) {
+        let mut view = self.view.lock();
+        view.released = view.released.max(before);
     }
 
     fn size_bytes(&self) -> u64 {

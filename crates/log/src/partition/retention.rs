@@ -1,4 +1,4 @@
-//! Deleting old segments: by age, by size, never what is pinned.
+//! Deleting old segments: by age, by size, on request, never what is pinned.
 //!
 //! The new log start is durable before a file goes: a crash in between leaves files
 //! before the log start, which the next start removes.
@@ -96,7 +96,8 @@ impl Partition {
         for pair in view.segments.windows(2) {
             let segment = &pair[0];
             let rest = size - segment.data_bytes();
-            let surplus = config.retention_bytes.is_some_and(|limit| rest >= limit);
+            let surplus = config.retention_bytes.is_some_and(|limit| rest >= limit)
+                || segment.end <= view.released;
             if pair[1].base > active
                 || segment.end > keep_from
                 || !(surplus || is_old(segment, config, now))

@@ -88,6 +88,29 @@ fn a_deleted_topic_is_gone_and_its_successor_another() {
 }
 
 #[test]
+fn what_is_released_goes_but_for_what_is_pinned() {
+    let sim = SimEnv::new(1);
+    let log = open(&sim);
+    let settings = [("segment.bytes", "1024"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+    log.create_topic("t", 1, &config(&settings)).unwrap();
+    let partition = partition(&log);
+    let now = sim.clock.wall_ms();
+    for _ in 0..20 {
+        partition.append(batch_at(now, &[&[0; 400]])).unwrap();
+        log.commit_step();
+    }
+    log.retention_step(now);
+    assert_eq!(partition.offsets().start, 0);
+    partition.release(9);
+    partition.pin("job", Some(5));
+    log.retention_step(now);
+    assert_eq!(partition.offsets().start, 4);
+    partition.pin("job", Some(9));
+    log.retention_step(now);
+    assert_eq!(partition.offsets().start, 8, "two a segment, and the one with 9 is needed");
+}
+
+#[test]
 fn retention_by_time_size_and_pins() {
     let sim = SimEnv::new(1);
     let log = open(&sim);

@@ -141,6 +141,10 @@ impl PartitionLog for SimPartition {
         self.inner.pin(holder, from);
     }
 
+    fn release(&self, before: Offset) {
+        self.inner.release(before);
+    }
+
     fn size_bytes(&self) -> u64 {
         self.inner.size_bytes()
     }
