@@ -1,5 +1,6 @@
 //! Flink SQL to dataflow graph; the only home of DataFusion's planner.
 
+pub mod adhoc;
 pub mod catalog;
 pub mod error;
 mod explain;

@@ -197,7 +197,8 @@ impl Session {
     /// A table that cannot be read.
     pub fn plan_table(&self, table: &CatalogObject) -> Result<Graph> {
         let name = table.name();
-        let quoted = [&name.catalog, &name.database, &name.name].map(|part| part.replace('`', "``"));
+        let quoted =
+            [&name.catalog, &name.database, &name.name].map(|part| part.replace('`', "``"));
         let text = format!("SELECT * FROM `{}`.`{}`.`{}`", quoted[0], quoted[1], quoted[2]);
         match crate::parser::parse_one(&text)?.statement {
             Statement::Query(query) => match self.plan_query(&query, "blackhole")? {

@@ -39,6 +39,7 @@ use crate::session::SessionState;
 use crate::settings::Settings;
 use emit::{Emitter, Target};
 pub(crate) use error::from_datafusion;
+pub(crate) use hooks::{FlinkExpressions, FlinkTypes};
 use rel::{Rel, RelNode};
 
 /// Plans queries for a session.

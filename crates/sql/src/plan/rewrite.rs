@@ -70,7 +70,8 @@ impl Rewriter {
         Expr::Function(call(name, arguments))
     }
 
-    fn rewrite(&mut self, expr: &mut Expr) -> Result<()> {
+    /// Rewrites one expression, whose parts are rewritten already.
+    pub(crate) fn rewrite(&mut self, expr: &mut Expr) -> Result<()> {
         let span = expr.span();
         let taken = std::mem::replace(expr, Expr::Value(Value::Null.into()));
         *expr = match taken {
@@ -286,7 +287,8 @@ fn number(digits: &str) -> Expr {
     Expr::Value(Value::Number(digits.to_owned(), false).into())
 }
 
-fn positional(function: &Function) -> Vec<Expr> {
+/// The arguments that are plain expressions.
+pub(crate) fn positional(function: &Function) -> Vec<Expr> {
     let FunctionArguments::List(list) = &function.args else { return Vec::new() };
     list.args
         .iter()

@@ -1,1 +1,252 @@
-//! Tests of plans.
+//! Plans of queries as EXPLAIN shows them, and properties of the graph.
+
+use thalweg_stream::graph::{Exchange, Operator};
+
+use crate::support::{explain, job, session};
+
+const TABLES: &str = "
+CREATE TABLE clicks (
+    id BIGINT,
+    user_id STRING,
+    url STRING,
+    item ROW<name STRING, size INT, tags ARRAY<STRING>>,
+    attributes MAP<STRING, INT>,
+    `key` INT, `value` STRING, `day` STRING, `minute` INT, `timestamp` BIGINT,
+    offset_ BIGINT METADATA FROM 'offset' VIRTUAL,
+    ts AS TO_TIMESTAMP_LTZ(`timestamp`, 3),
+    p AS PROCTIME(),
+    WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'kafka');
+CREATE TABLE out (a STRING, n BIGINT) WITH ('connector' = 'print');
+CREATE TABLE upsert (a STRING, n BIGINT, PRIMARY KEY (a) NOT ENFORCED)
+WITH ('connector' = 'upsert-kafka');
+";
+
+fn check(sql: &str, expected: &str) {
+    let session = session(TABLES);
+    let plan = explain(&session, sql).unwrap_or_else(|error| panic!("{}", error.render(sql)));
+    let lines =
+        |text: &str| text.trim().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+    assert_eq!(lines(&plan), lines(expected), "\n{plan}");
+}
+
+#[test]
+fn reserved_words_and_nested_values() {
+    check(
+        "SELECT `key`, value, day, minute, item.name, item.tags[1] AS tag, attributes['x'] AS x,
+                c.url
+         FROM clicks AS c WHERE c.item.size > 3",
+        r"@p1@",
+    );
+}
+
+#[test]
+fn names_of_columns_are_flinks() {
+    check("SELECT id + 1, url, url, c.user_id, COALESCE(url, 'x') AS url FROM clicks c", r"@p2@");
+}
+
+#[test]
+fn a_table_function_window_with_names() {
+    check(
+        "SELECT user_id, window_start, COUNT(*) AS n, MAX(id)
+         FROM CUMULATE(DATA => TABLE clicks, TIMECOL => DESCRIPTOR(ts),
+                       STEP => INTERVAL '1' MINUTE, SIZE => INTERVAL '1' HOUR)
+         WHERE url LIKE 'https://%'
+         GROUP BY window_start, window_end, user_id
+         HAVING COUNT(*) > 10",
+        r"@p3@",
+    );
+}
+
+#[test]
+fn a_window_without_aggregation() {
+    check(
+        "SELECT id, window_start, window_time
+         FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '10' SECOND))",
+        r"@p4@",
+    );
+}
+
+#[test]
+fn a_session_of_a_table_function() {
+    check(
+        "SELECT user_id, window_start, window_end, COUNT(*)
+         FROM TABLE(SESSION(TABLE clicks PARTITION BY user_id, DESCRIPTOR(ts), INTERVAL '5' MINUTE))
+         GROUP BY user_id, window_start, window_end",
+        r"@p5@",
+    );
+}
+
+#[test]
+fn group_windows_with_all_their_parts() {
+    check(
+        "SELECT TUMBLE_START(ts, INTERVAL '1' MINUTE) AS s, TUMBLE_END(ts, INTERVAL '1' MINUTE) AS e,
+                TUMBLE_ROWTIME(ts, INTERVAL '1' MINUTE) AS r, SUM(id)
+         FROM clicks GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)",
+        r"@p6@",
+    );
+}
+
+#[test]
+fn windows_over_windows_by_rowtime() {
+    check(
+        "SELECT TUMBLE_START(r, INTERVAL '1' HOUR) AS s, SUM(n) FROM (
+             SELECT TUMBLE_ROWTIME(ts, INTERVAL '1' MINUTE) AS r, COUNT(*) AS n
+             FROM clicks GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE))
+         GROUP BY TUMBLE(r, INTERVAL '1' HOUR)",
+        r"@p7@",
+    );
+}
+
+#[test]
+fn union_distinct_and_with() {
+    check(
+        "WITH big AS (SELECT user_id AS u, id FROM clicks WHERE id > 100)
+         SELECT u FROM big UNION SELECT url FROM clicks",
+        r"@p8@",
+    );
+}
+
+#[test]
+fn an_aggregate_of_an_updating_result() {
+    check(
+        "SELECT n, COUNT(*) FROM (SELECT user_id, COUNT(*) AS n FROM clicks GROUP BY user_id)
+         GROUP BY n",
+        r"@p9@",
+    );
+}
+
+#[test]
+fn moments_are_computed_on_doubles() {
+    check("SELECT STDDEV_POP(`key`), VAR_SAMP(CAST(id AS DECIMAL(10, 2))) FROM clicks", r"@p10@");
+}
+
+#[test]
+fn an_upsert_sink_gets_no_update_before() {
+    let session = session(TABLES);
+    let sql = "INSERT INTO upsert SELECT user_id, COUNT(*) FROM clicks GROUP BY user_id";
+    let graph = job(&session, sql).graph;
+    let aggregate = graph.nodes.iter().find_map(|node| match &node.operator {
+        Operator::GroupAggregate(aggregate) => Some(aggregate),
+        _ => None,
+    });
+    assert!(!aggregate.unwrap().update_before);
+    // A filter above has to see both halves.
+    let sql = "INSERT INTO upsert SELECT u, n FROM (
+        SELECT user_id AS u, COUNT(*) AS n FROM clicks GROUP BY user_id) WHERE n > 5";
+    let graph = job(&session, sql).graph;
+    let aggregate = graph.nodes.iter().find_map(|node| match &node.operator {
+        Operator::GroupAggregate(aggregate) => Some(aggregate),
+        _ => None,
+    });
+    assert!(aggregate.unwrap().update_before);
+}
+
+#[test]
+fn rows_of_a_key_reach_an_upsert_sink_by_one_way() {
+    let session = session(TABLES);
+    let sql = "INSERT INTO upsert SELECT url, MAX(id) FROM clicks GROUP BY url, user_id";
+    let graph = job(&session, sql).graph;
+    let sink = graph.nodes.last().unwrap();
+    assert_eq!(sink.inputs[0].exchange, Exchange::Hash(vec![0]));
+}
+
+#[test]
+fn uids_and_fingerprints_are_stable() {
+    let session = session(TABLES);
+    let sql = "INSERT INTO out SELECT user_id, COUNT(*) FROM clicks WHERE id > 1 GROUP BY user_id";
+    let (first, second) = (job(&session, sql), job(&session, sql));
+    assert_eq!(first.fingerprint, second.fingerprint);
+    let uids = |job: &thalweg_sql::PlannedJob| {
+        job.graph.nodes.iter().map(|node| node.uid.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(uids(&first), uids(&second));
+    // Another filter is another plan, but the aggregation keeps its state.
+    let changed = job(
+        &session,
+        "INSERT INTO out SELECT user_id, COUNT(*) FROM clicks WHERE id > 2 GROUP BY user_id",
+    );
+    assert_ne!(first.fingerprint, changed.fingerprint);
+    let state = |job: &thalweg_sql::PlannedJob| {
+        let uids = uids(job);
+        uids.into_iter().find(|uid| uid.starts_with("group-aggregate")).unwrap()
+    };
+    assert_eq!(state(&first), state(&changed));
+    let mut all = uids(&first);
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), first.graph.nodes.len());
+}
+
+#[test]
+fn a_source_delivers_only_what_is_read() {
+    let session = session(TABLES);
+    let graph = job(&session, "INSERT INTO out SELECT item.name, `timestamp` FROM clicks").graph;
+    let (_, source) = graph.sources().next().unwrap();
+    let schema = &source.table.schema;
+    let names: Vec<&str> =
+        source.columns.iter().map(|&column| schema.field(column).name().as_str()).collect();
+    assert_eq!(names, ["item", "timestamp"]);
+    let item = schema.field_with_name("item").unwrap().data_type();
+    assert!(
+        matches!(item, datafusion::arrow::datatypes::DataType::Struct(fields) if fields.len() == 1)
+    );
+    assert!(source.watermark.is_none(), "nobody follows event time here");
+    let metadata = schema.field_with_name("offset_").unwrap().metadata();
+    assert_eq!(metadata.get(thalweg_stream::table::METADATA_KEY).unwrap(), "offset");
+}
+
+#[test]
+fn settings_reach_the_plan() {
+    let mut session = session(TABLES);
+    crate::support::run(
+        &mut session,
+        "SET 'table.exec.state.ttl' = '1 h'; SET 'pipeline.name' = 'mine';
+         SET 'table.exec.source.idle-timeout' = '3 s'; SET 'table.exec.emit.allow-lateness' = '1 min'",
+    )
+    .unwrap();
+    let grouped =
+        job(&session, "INSERT INTO out SELECT user_id, COUNT(*) FROM clicks GROUP BY user_id");
+    assert_eq!(grouped.name, "mine");
+    let ttl = grouped.graph.nodes.iter().find_map(|node| match &node.operator {
+        Operator::GroupAggregate(aggregate) => aggregate.ttl,
+        _ => None,
+    });
+    assert_eq!(ttl, Some(3_600_000));
+    let windowed = job(
+        &session,
+        "INSERT INTO out SELECT user_id, COUNT(*) FROM TUMBLE(TABLE clicks, DESCRIPTOR(ts), \
+         INTERVAL '1' MINUTE) GROUP BY user_id, window_start, window_end",
+    );
+    let (_, source) = windowed.graph.sources().next().unwrap();
+    assert_eq!(source.watermark.as_ref().unwrap().idle_timeout, Some(3000));
+    let lateness = windowed.graph.nodes.iter().find_map(|node| match &node.operator {
+        Operator::WindowAggregate(aggregate) => Some(aggregate.allowed_lateness),
+        _ => None,
+    });
+    assert_eq!(lateness, Some(60_000));
+}
+
+#[test]
+fn a_statement_set_shares_its_source() {
+    let session = session(TABLES);
+    let sql = "EXECUTE STATEMENT SET BEGIN
+        INSERT INTO out SELECT user_id, id FROM clicks;
+        INSERT INTO out SELECT user_id, id FROM clicks;
+    END";
+    let parsed = thalweg_sql::parser::parse_one(sql).unwrap();
+    let thalweg_sql::parser::Statement::StatementSet(inserts) = parsed.statement else { panic!() };
+    let job = session.plan_statement_set(&inserts).unwrap();
+    assert_eq!(job.graph.sources().count(), 1);
+    assert_eq!(job.graph.nodes.len(), 3);
+    assert_ne!(job.graph.nodes[1].uid, job.graph.nodes[2].uid);
+}
+
+#[test]
+fn a_job_is_named_as_in_flink() {
+    let session = session(TABLES);
+    let job = job(&session, "INSERT INTO out SELECT user_id, id FROM clicks");
+    assert_eq!(job.name, "insert-into_default_catalog.default_database.out");
+    let uses: Vec<String> = job.uses.iter().map(|name| name.name.clone()).collect();
+    assert_eq!(uses, ["clicks", "out"]);
+}

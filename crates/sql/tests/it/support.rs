@@ -13,7 +13,7 @@ use thalweg_stream::source::SourceRef;
 use thalweg_stream::table::TableSpec;
 
 /// Connectors by name only: nothing is ever read or written.
-pub struct Names;
+pub(crate) struct Names;
 
 impl Connectors for Names {
     fn validate(&self, table: &TableSpec) -> Result<()> {
@@ -42,19 +42,22 @@ impl Connectors for Names {
 }
 
 /// A session with an empty catalog.
-pub fn empty() -> Session {
+pub(crate) fn empty() -> Session {
     Session::new(Catalog::default(), Arc::new(Names))
 }
 
 /// A session in which these statements were executed.
-pub fn session(script: &str) -> Session {
+pub(crate) fn session(script: &str) -> Session {
     let mut session = empty();
     run(&mut session, script).unwrap_or_else(|error| panic!("{}", error.render(script)));
     session
 }
 
 /// Executes statements that need no engine.
-pub fn run(session: &mut Session, script: &str) -> std::result::Result<Vec<Outcome>, SqlError> {
+pub(crate) fn run(
+    session: &mut Session,
+    script: &str,
+) -> std::result::Result<Vec<Outcome>, SqlError> {
     parser::parse(script)?
         .iter()
         .map(|parsed| match &parsed.statement {
@@ -67,12 +70,12 @@ pub fn run(session: &mut Session, script: &str) -> std::result::Result<Vec<Outco
 }
 
 /// The plan of a single statement as text.
-pub fn explain(session: &Session, sql: &str) -> std::result::Result<String, SqlError> {
+pub(crate) fn explain(session: &Session, sql: &str) -> std::result::Result<String, SqlError> {
     session.explain(&parser::parse_one(sql)?.statement)
 }
 
 /// The job of an `INSERT`.
-pub fn job(session: &Session, sql: &str) -> PlannedJob {
+pub(crate) fn job(session: &Session, sql: &str) -> PlannedJob {
     let parsed = parser::parse_one(sql).unwrap_or_else(|error| panic!("{}", error.render(sql)));
     let Statement::Insert(insert) = parsed.statement else { panic!("{sql} is no INSERT") };
     match session.plan_insert(&insert).unwrap_or_else(|error| panic!("{}", error.render(sql))) {
@@ -82,7 +85,7 @@ pub fn job(session: &Session, sql: &str) -> PlannedJob {
 }
 
 /// Rows that `SHOW` and its kin give, each as text with `|` between columns.
-pub fn rows(outcome: &Outcome) -> Vec<String> {
+pub(crate) fn rows(outcome: &Outcome) -> Vec<String> {
     use datafusion::arrow::array::{Array, StringArray};
     let Outcome::Rows { rows, .. } = outcome else { panic!("rows were expected: {outcome:?}") };
     (0..rows.num_rows())
