@@ -105,6 +105,16 @@ impl Job {
         Ok(ManualJob { core: recover::open(spec, services)? })
     }
 
+    /// Pins what a job needs that does not run: its journal, and its input from its oldest
+    /// snapshot on. Pins are not durable: the process does this for each such job at its
+    /// start, before retention runs.
+    ///
+    /// # Errors
+    /// What log and disk say.
+    pub fn pin(spec: &JobSpec, services: &JobServices) -> Result<()> {
+        recover::pin(spec, services)
+    }
+
     /// Removes everything that a job has stored: its journal, state and staged output. It
     /// must not be running.
     ///

@@ -42,6 +42,13 @@ pub(crate) struct PinPoint {
     pub positions: Vec<Position>,
 }
 
+impl PinPoint {
+    /// The start of a job: everything is needed.
+    pub(crate) fn start() -> Self {
+        Self { epoch: Epoch(0), journal: 0, positions: Vec::new() }
+    }
+}
+
 /// The fold of the journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Ledger {

@@ -22,7 +22,7 @@ use crate::commit::Committer;
 use crate::driver::{Driver, LiveDriver, Replay, SourceFeed};
 use crate::error::{JobError, Result};
 use crate::exchange::{EdgeBudget, SpillDir};
-use crate::job::{JobServices, JobSpec};
+use crate::job::{JobId, JobServices, JobSpec};
 use crate::journal::{
     self, EndState, EpochEntry, Header, JournalReader, JournalWriter, Progress, RESULT_VERSION,
     Record, SinkPin,
@@ -90,6 +90,51 @@ pub(crate) fn open(spec: JobSpec, services: JobServices) -> Result<Arc<Core>> {
         alarms,
     };
     opening.finish(writer, publisher)
+}
+
+/// Pins what a job needs that does not run.
+pub(crate) fn pin(spec: &JobSpec, services: &JobServices) -> Result<()> {
+    if services.log.topic(&journal::topic_name(spec.id)).is_none() {
+        return Ok(());
+    }
+    let plan = Plan::new(spec.graph.clone(), spec.parallelism, &spec.options, &[], &[])?;
+    let store = SnapshotStore::new(services.env.clone(), services.dir.join("snapshots"));
+    let (_, meta) = newest_snapshot(&store, &mut Vec::new())?;
+    let journal = journal::open(&*services.log, spec.id)?;
+    let (ledger, point) = match meta {
+        Some(SnapshotMeta { ledger, .. }) => {
+            let point = ledger.pins.first().cloned().unwrap_or_else(|| ledger.pin_point());
+            (ledger, point)
+        }
+        None => (fold(Arc::clone(&journal))?, PinPoint::start()),
+    };
+    let holder = holder(spec.id);
+    journal.pin(&holder, Some(point.journal));
+    for (number, split) in ledger.splits.iter().enumerate() {
+        let node = *plan.sources.get(split.source).ok_or_else(|| {
+            JobError::Incompatible("the journal has more sources than the query".into())
+        })?;
+        let from = point.positions.get(number).copied().unwrap_or(split.info.start);
+        find(&plan, &services.sources, node)?.pin(&split.info, &holder, Some(from));
+    }
+    Ok(())
+}
+
+/// The decisions of a whole journal.
+fn fold(journal: Arc<dyn PartitionLog>) -> Result<Ledger> {
+    let mut ledger = Ledger::new(&[]);
+    let mut reader = JournalReader::new(journal, 0);
+    while let Some((_, record)) = reader.next()? {
+        if let Record::Epoch(entry) = record {
+            ledger.apply(&entry.input)?;
+        }
+    }
+    Ok(ledger)
+}
+
+/// Name under which a job pins what it needs.
+pub(crate) fn holder(job: JobId) -> String {
+    format!("job {job}")
 }
 
 /// The newest good snapshot and its meta. Damaged ones are told.
@@ -362,7 +407,9 @@ impl Opening {
         let clock = EpochClock::new(Arc::clone(&self.env.clock), self.ledger.now);
         let policy = SnapshotPolicy::new(&options, self.env.clock.monotonic_ns());
         let cut_now = self.ledger.now;
-        let oldest = self.ledger.pins.first().cloned();
+        // Until there are as many as are kept, the job's start is needed.
+        let enough = self.ledger.pins.len() >= options.snapshots_kept.max(1);
+        let oldest = self.ledger.pins.first().filter(|_| enough).cloned();
         let ledger = Arc::new(Mutex::new(self.ledger));
         let published = Arc::new(AtomicU64::new(self.found.last.0));
         let committer = Committer {
@@ -404,11 +451,7 @@ impl Opening {
             },
             state,
         );
-        core.pin(&oldest.unwrap_or(PinPoint {
-            epoch: Epoch(0),
-            journal: 0,
-            positions: Vec::new(),
-        }));
+        core.pin(&oldest.unwrap_or_else(PinPoint::start));
         listeners.listen(&core);
         Ok(core)
     }

@@ -2,6 +2,7 @@
 //! for ever. `THALWEG_WRITE_FIXTURES=1` writes those of the current version, once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use thalweg_core::env::{Env, OpenMode, read_file};
@@ -184,4 +185,27 @@ fn any_flipped_bit_is_noticed() {
             assert!(Record::decode(&bytes[..len]).is_err(), "{name}, {len} bytes");
         }
     }
+}
+
+/// Where a producer id's epochs are used up, a fence ends it, so that incarnations on both
+/// sides of the seam fence each other too.
+#[test]
+fn the_seam_between_two_producer_ids_fences() {
+    let temp = tempfile::tempdir().unwrap();
+    let log = thalweg_log::Log::open(Env::real(), temp.path(), Default::default()).unwrap();
+    let journal = open(&*log, crate::JobId(1)).unwrap();
+    let take_over = |incarnation| {
+        let incarnation = Incarnation(incarnation);
+        let record = Record::Header(Box::new(Header { incarnation, ..header() }));
+        JournalWriter::take_over(Arc::clone(&journal), incarnation, &record, 1)
+    };
+    let progress = Record::Progress(progress());
+    let mut last = take_over(32_766).unwrap();
+    last.append_durably(&progress, 1).unwrap();
+    let mut first = take_over(32_767).unwrap();
+    first.append_durably(&progress, 1).unwrap();
+    let error = last.append_durably(&progress, 1).unwrap_err();
+    assert!(matches!(error, JobError::Fenced(_)), "{error}");
+    assert!(matches!(take_over(32_767), Err(JobError::Fenced(_))), "it is taken");
+    log.close().unwrap();
 }

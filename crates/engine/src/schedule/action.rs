@@ -16,6 +16,7 @@ use crate::error::{JobError, Result};
 use crate::journal::EndState;
 use crate::ledger::PinPoint;
 use crate::publish::Publisher;
+use crate::recover;
 use crate::snapshot::{self, SnapshotDraft, SnapshotMeta};
 use crate::status::JobState;
 use crate::task::{Task, UnitOutput};
@@ -51,6 +52,7 @@ pub(super) enum Done {
     Snapshot {
         epoch: Epoch,
         outcome: Result<()>,
+        ns: u64,
     },
     Finishing {
         committer: Box<Committer>,
@@ -83,8 +85,10 @@ impl Core {
             }
             Action::Snapshot(draft) => {
                 let epoch = draft.meta.ledger.epoch;
+                let start = self.env.clock.monotonic_ns();
                 let outcome = self.write_snapshot(&draft);
-                Done::Snapshot { epoch, outcome }
+                let ns = self.env.clock.monotonic_ns().saturating_sub(start);
+                Done::Snapshot { epoch, outcome, ns }
             }
             Action::Finish { mut committer, finished } => {
                 let end = if finished { EndState::Finished } else { EndState::Stopped };
@@ -145,7 +149,7 @@ impl Core {
 
     /// Keeps input and journal from a point on.
     pub(crate) fn pin(&self, point: &PinPoint) {
-        let holder = self.holder();
+        let holder = recover::holder(self.id);
         self.journal.pin(&holder, Some(point.journal));
         self.journal.release(point.journal);
         // Collected first: a source may call back.
@@ -202,9 +206,9 @@ impl Core {
                 state.policy.begin(now_ns);
                 state.drafts.push_back(*draft);
             }
-            Done::Snapshot { epoch, outcome } => {
+            Done::Snapshot { epoch, outcome, ns } => {
                 state.writing_snapshot = false;
-                state.policy.finish();
+                state.policy.finish(ns);
                 match outcome {
                     Ok(()) => state.snapshot = Some(epoch),
                     Err(error) if error.is_fatal() => state.fail(error, now_ns),

@@ -267,11 +267,6 @@ impl Core {
         }
     }
 
-    /// Name under which the job pins what it needs.
-    pub(super) fn holder(&self) -> String {
-        format!("job {}", self.id)
-    }
-
     /// The job as of now.
     pub(crate) fn status(&self) -> JobStatus {
         let state = self.state.lock();

@@ -2,6 +2,10 @@
 
 use crate::options::JobOptions;
 
+/// Work between two snapshots, in times of what writing one takes: they cost at most a
+/// fifth of all.
+const COST_RATIO: u64 = 4;
+
 /// Weighs work against time.
 #[derive(Debug)]
 pub(crate) struct SnapshotPolicy {
@@ -11,7 +15,8 @@ pub(crate) struct SnapshotPolicy {
     /// by the subtasks that work at once, which is left out to be careful.
     work_ns: u64,
     taken_at_ns: u64,
-    epochs: u64,
+    /// How long the last one took to write.
+    cost_ns: u64,
     /// One is on its way.
     pending: bool,
 }
@@ -23,7 +28,7 @@ impl SnapshotPolicy {
             interval_ns: options.snapshot_interval_ms.map(|ms| ms.saturating_mul(1_000_000)),
             work_ns: 0,
             taken_at_ns: now_ns,
-            epochs: 0,
+            cost_ns: 0,
             pending: false,
         }
     }
@@ -35,10 +40,11 @@ impl SnapshotPolicy {
 
     /// Whether the epoch that is being cut gets a snapshot; it then counts as begun.
     pub(crate) fn begin_if_due(&mut self, now_ns: u64) -> bool {
-        self.epochs += 1;
         let elapsed = now_ns.saturating_sub(self.taken_at_ns);
-        let due = self.work_ns > self.target_ns
-            || self.interval_ns.is_some_and(|interval| elapsed >= interval);
+        // With much state a snapshot costs more than the replay that it saves.
+        let worth = self.target_ns.max(self.cost_ns.saturating_mul(COST_RATIO));
+        let due =
+            self.work_ns > worth || self.interval_ns.is_some_and(|interval| elapsed >= interval);
         if self.pending || !due {
             return false;
         }
@@ -51,12 +57,12 @@ impl SnapshotPolicy {
         self.pending = true;
         self.work_ns = 0;
         self.taken_at_ns = now_ns;
-        self.epochs = 0;
     }
 
-    /// It is written.
-    pub(crate) fn finish(&mut self) {
+    /// It is written, which took so long.
+    pub(crate) fn finish(&mut self, cost_ns: u64) {
         self.pending = false;
+        self.cost_ns = cost_ns;
     }
 }
 
@@ -77,9 +83,11 @@ mod tests {
         assert!(policy.begin_if_due(2));
         policy.worked(5_000_000);
         assert!(!policy.begin_if_due(3), "one is on its way");
-        policy.finish();
+        policy.finish(0);
         assert!(policy.begin_if_due(4));
-        policy.finish();
+        policy.finish(3_000_000);
+        policy.worked(9_000_000);
+        assert!(!policy.begin_if_due(5), "writing one takes as long as a third of that");
         assert!(!policy.begin_if_due(9_000_000));
         assert!(policy.begin_if_due(10_000_004));
     }

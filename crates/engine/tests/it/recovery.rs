@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use thalweg_core::partition_log::{Waker, Watch};
-use thalweg_engine::{JobError, JobOptions, JobState, ManualJob};
+use thalweg_engine::inspect::read_journal;
+use thalweg_engine::{Job, JobError, JobOptions, JobState, ManualJob};
 use thalweg_stream::error::Result;
 use thalweg_stream::graph::{Exchange, Graph, NodeId};
 use thalweg_stream::source::{
@@ -12,7 +13,7 @@ use thalweg_stream::source::{
 };
 
 use crate::support::graph::Builder;
-use crate::support::rig::{Rig, connect};
+use crate::support::rig::{JOB, Rig, connect};
 
 fn copy() -> (Graph, NodeId, NodeId) {
     let mut builder = Builder::default();
@@ -219,4 +220,65 @@ fn a_crash_with_a_snapshot_replays_only_what_came_after_it() {
     rig.settle(&job);
     assert_eq!(job.status().replayed, epoch.0 - snapshot.0);
     assert_eq!(rig.read("out").len(), 8);
+}
+
+#[test]
+fn the_journal_is_trimmed_behind_snapshots_and_still_enough() {
+    let rig = rig();
+    let config = [("segment.bytes".to_owned(), "2048".to_owned())];
+    rig.log.eager().create_topic(&format!("__journal.{JOB}"), 1, &config).unwrap();
+    let options = JobOptions {
+        snapshot_interval_ms: Some(10),
+        snapshots_kept: 2,
+        snapshot_at_stop: false,
+        ..JobOptions::default()
+    };
+    let job = start(&rig, options.clone()).unwrap();
+    rig.settle(&job);
+    for n in 0..60 {
+        rig.append("in", 0, &[&format!("x,{n},{n}")]);
+        rig.pass(&job, 7);
+    }
+    let epoch = job.status().epoch;
+    drop(job);
+    rig.log.log.retention_step(0);
+    let left = read_journal(&*rig.log.eager(), JOB).unwrap();
+    assert!(left[0].0 > 0, "{:?}", left[0]);
+    let job = start(&rig, options).unwrap();
+    rig.append("in", 0, &["y,1,1"]);
+    rig.settle(&job);
+    assert!(job.error().is_none(), "{:?}", job.error());
+    assert!(job.status().replayed < 5 && job.status().epoch > epoch);
+    assert_eq!(rig.read("out").len(), 64);
+}
+
+#[test]
+fn a_journal_whose_needed_part_is_gone_is_refused() {
+    let rig = rig();
+    let config = [("segment.bytes".to_owned(), "1024".to_owned())];
+    rig.log.eager().create_topic(&format!("__journal.{JOB}"), 1, &config).unwrap();
+    let job = start(&rig, JobOptions::default()).unwrap();
+    rig.settle(&job);
+    for n in 0..20 {
+        rig.append("in", 0, &[&format!("x,{n},{n}")]);
+        rig.settle(&job);
+    }
+    drop(job);
+    let journal = rig.log.eager().partition(&format!("__journal.{JOB}"), 0).unwrap();
+    journal.pin(&format!("job {JOB}"), None);
+    journal.release(10);
+    rig.log.log.retention_step(0);
+    let error = start(&rig, JobOptions::default()).unwrap_err();
+    assert!(error.is_incompatible(), "{error}");
+}
+
+#[test]
+fn a_stopped_job_can_be_pinned() {
+    let rig = rig();
+    let job = start(&rig, JobOptions::default()).unwrap();
+    rig.settle(&job);
+    drop(job);
+    let (graph, source, sink) = copy();
+    let services = connect(&rig, (source, "in"), (sink, "out"), None);
+    Job::pin(&rig.spec(&graph, 1, JobOptions::default()), &services).unwrap();
 }

@@ -254,3 +254,44 @@ fn a_row_on_which_an_expression_fails_is_a_bad_record_and_the_others_go_on() {
         assert_eq!((totals.rows_in, totals.rows_out, totals.bad), (5, 3, 2));
     }
 }
+
+#[test]
+fn processing_time_windows_fire_by_the_clock_and_replay_at_the_recorded_time() {
+    let mut rig = Rig::new(7);
+    rig.topic("in", 1);
+    rig.topic("out", 1);
+    let mut builder = Builder::default();
+    let source = builder.source(None);
+    let window = builder.tumble_now(source, 10_000);
+    let sink = builder.sink(window);
+    let graph = builder.graph;
+    let start = |rig: &Rig| {
+        let services = connect(rig, (source, "in"), (sink, "out"), None);
+        rig.start(rig.spec(&graph, 2, JobOptions::default()), services).unwrap()
+    };
+    // To the start of a window.
+    let past = rig.sim.env().clock.wall_ms() % 10_000;
+    rig.sim.clock.advance(std::time::Duration::from_millis(10_000 - past as u64));
+    let job = start(&rig);
+    rig.append("in", 0, &["a,1,1", "b,2,2"]);
+    rig.pass(&job, 3_000);
+    rig.append("in", 0, &["a,10,3"]);
+    rig.pass(&job, 6_000);
+    assert_eq!(rig.read("out"), [""; 0]);
+    rig.pass(&job, 1_100);
+    let first = sorted(rig.read("out"));
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert!(first[0].starts_with("+I[a, 2, 11, "), "{first:?}");
+    rig.append("in", 0, &["a,5,4"]);
+    rig.settle(&job);
+    drop(job);
+    rig = rig.crash();
+    // Long after, the rows of the open window are still its rows.
+    rig.sim.clock.advance(std::time::Duration::from_secs(3_600));
+    let job = start(&rig);
+    rig.settle(&job);
+    assert!(job.error().is_none(), "{:?}", job.error());
+    let out = rig.read("out");
+    assert_eq!(out.len(), 3);
+    assert!(out[2].starts_with("+I[a, 1, 5, "), "{out:?}");
+}

@@ -96,6 +96,17 @@ impl Builder {
         self.node("window", operator, &[(input, exchange)], schema, false)
     }
 
+    /// `SELECT k, COUNT(*), SUM(v) GROUP BY k` over tumbling windows of processing time.
+    pub(crate) fn tumble_now(&mut self, input: NodeId, size: i64) -> NodeId {
+        let node = self.tumble(input, Exchange::Hash(vec![0]), size);
+        if let Operator::WindowAggregate(window) = &mut self.graph.nodes[node].operator {
+            window.time = WindowTime::Processing;
+        }
+        let fields = self.graph.nodes[node].schema.fields().iter().take(5).cloned();
+        self.graph.nodes[node].schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        node
+    }
+
     /// `SELECT k, COUNT(*), SUM(v) GROUP BY k`, as changes.
     pub(crate) fn group(&mut self, input: NodeId, exchange: Exchange) -> NodeId {
         let schema = Arc::new(Schema::new(vec![
