@@ -1,9 +1,10 @@
 //! How fast JSON lines become Arrow batches: this crate's decoder beside `arrow-json`.
 //!
-//! usage: json_bench FILE.ndjson [SECONDS]
+//! usage: json_bench FILE.ndjson [SECONDS [PART OF A NAME]]
 //!
 //! The file is the wide Nexmark file of the benchmark generator; it is read once and then
-//! decoded from memory, in chunks of 1 MiB and batches of 8192 rows.
+//! decoded from memory, in chunks of 1 MiB and batches of 8192 rows. `from file` reads it
+//! through the filesystem connector instead.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -16,8 +17,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use thalweg_connect::ConnectorRegistry;
 use thalweg_connect::format::json::JsonOptions;
 use thalweg_connect::format::{RowDecoder, json_decoder};
+use thalweg_core::env::Env;
+use thalweg_log::{Log, LogOptions};
+use thalweg_stream::connector::Connectors;
+use thalweg_stream::source::SourceRef;
+use thalweg_stream::table::TableSpec;
 
 const CHUNK_BYTES: usize = 1 << 20;
 const BATCH_ROWS: usize = 8192;
@@ -149,6 +156,43 @@ fn arrows(data: &[&[u8]], schema: &SchemaRef) -> usize {
     rows
 }
 
+/// Through the connector, reading included.
+fn from_file(source: &SourceRef) -> usize {
+    let mut rows = 0;
+    for split in source.splits().unwrap() {
+        let mut reader = source.open(&split).unwrap();
+        let end = reader.available().unwrap().end;
+        let mut from = 0;
+        while from < end {
+            let to = reader.cut(from, 8 << 20).unwrap().end;
+            reader
+                .read(from, to, BATCH_ROWS, &mut |batch| {
+                    rows += black_box(batch).rows.num_rows();
+                    Ok(())
+                })
+                .unwrap();
+            from = to;
+        }
+    }
+    rows
+}
+
+fn file_source(path: &str, schema: &SchemaRef) -> SourceRef {
+    let dir = tempfile::tempdir().unwrap();
+    let env = Env::real();
+    let log = Log::open(env.clone(), dir.path(), LogOptions::default()).unwrap();
+    let registry = ConnectorRegistry::new(env, log, Arc::new(|_: &[u8]| {}));
+    let options = [("connector", "filesystem"), ("path", path), ("format", "json")];
+    let table = TableSpec {
+        name: "bench".into(),
+        schema: schema.clone(),
+        primary_key: Vec::new(),
+        options: options.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+    };
+    let columns: Vec<usize> = (0..schema.fields().len()).collect();
+    registry.source(&table, &columns).unwrap()
+}
+
 fn measure(name: &str, seconds: f64, bytes: usize, mut run: impl FnMut() -> usize) {
     let mut best = f64::MAX;
     let start = Instant::now();
@@ -169,10 +213,22 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().expect("a file");
     let seconds = arguments.next().map_or(3.0, |seconds| seconds.parse().unwrap());
-    let data = std::fs::read(path).unwrap();
+    let wanted = arguments.next().unwrap_or_default();
+    let data = std::fs::read(&path).unwrap();
     let parts = chunks(&data);
-    for (name, schema) in [("all columns", all_columns()), ("two columns", two_columns())] {
-        measure(&format!("{name}, thalweg"), seconds, data.len(), || ours(&parts, &schema));
-        measure(&format!("{name}, arrow-json"), seconds, data.len(), || arrows(&parts, &schema));
+    for (columns, schema) in [("all columns", all_columns()), ("two columns", two_columns())] {
+        let name = format!("{columns}, thalweg");
+        if name.contains(&wanted) {
+            measure(&name, seconds, data.len(), || ours(&parts, &schema));
+        }
+        let name = format!("{columns}, from file");
+        if name.contains(&wanted) {
+            let source = file_source(&path, &schema);
+            measure(&name, seconds, data.len(), || from_file(&source));
+        }
+        let name = format!("{columns}, arrow-json");
+        if name.contains(&wanted) {
+            measure(&name, seconds, data.len(), || arrows(&parts, &schema));
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! Columns as encoders see them: downcast once a batch, read cell by cell.
 
-use std::sync::Arc;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
@@ -18,6 +16,7 @@ use arrow_schema::{DataType, TimeUnit};
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
 
+use super::json::json_key;
 use super::types::type_name;
 
 /// A column with its nulls.
@@ -66,7 +65,8 @@ pub(crate) enum Values {
 /// A named column.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedCells {
-    pub(crate) name: Arc<str>,
+    /// The name as a key of a JSON object, with its colon.
+    pub(crate) json_key: Box<[u8]>,
     pub(crate) cells: Cells,
 }
 
@@ -96,7 +96,7 @@ fn named(fields: &arrow_schema::Fields, columns: &[ArrayRef]) -> Result<Vec<Name
         .iter()
         .zip(columns)
         .map(|(field, column)| {
-            Ok(NamedCells { name: field.name().as_str().into(), cells: Cells::new(column)? })
+            Ok(NamedCells { json_key: json_key(field.name()), cells: Cells::new(column)? })
         })
         .collect()
 }

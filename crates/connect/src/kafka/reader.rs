@@ -15,7 +15,7 @@ use thalweg_stream::source::{
 use super::columns::RecordDecoder;
 use super::fetch::Feed;
 use super::metadata::Place;
-use crate::batch::{BATCH_INPUT_BYTES, record_batch};
+use crate::batch::{BATCH_INPUT_BYTES, KEPT_OF_OVERSIZED_BYTES, MAX_RECORD_BYTES, record_batch};
 
 /// Reads the records of a partition.
 pub(super) struct PartitionReader {
@@ -158,11 +158,20 @@ impl PartitionReader {
     fn decode(&mut self, record: &Record<'_>, place: &Place<'_>, pending: &mut Pending) {
         pending.records += 1;
         let len = |bytes: Option<&[u8]>| bytes.map_or(0, |bytes| bytes.len() as u64);
-        pending.bytes += len(record.key) + len(record.value);
-        if let Err(reason) = self.decoder.decode(record, place) {
+        let size = len(record.key) + len(record.value);
+        let (decoded, kept) = if size > MAX_RECORD_BYTES as u64 {
+            let reason =
+                format!("a record of {size} bytes; at most {MAX_RECORD_BYTES} are decoded");
+            (Err(reason), KEPT_OF_OVERSIZED_BYTES)
+        } else {
+            (self.decoder.decode(record, place), MAX_RECORD_BYTES)
+        };
+        pending.bytes += size.min(kept as u64);
+        if let Err(reason) = decoded {
+            let keep = |bytes: &[u8]| Bytes::copy_from_slice(&bytes[..bytes.len().min(kept)]);
             pending.bad.push(BadRecord {
-                key: record.key.map(Bytes::copy_from_slice),
-                raw: record.value.map(Bytes::copy_from_slice).unwrap_or_default(),
+                key: record.key.map(keep),
+                raw: record.value.map(keep).unwrap_or_default(),
                 split: self.split_id.clone(),
                 position: position(record.offset),
                 reason,

@@ -10,13 +10,14 @@ use arrow_array::types::{
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef, BinaryViewArray, PrimitiveArray, StringViewArray};
-use arrow_buffer::{NullBuffer, NullBufferBuilder, ScalarBuffer};
+use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use thalweg_stream::error::Result;
 
 use super::ValueFault;
+use super::validity::Validity;
 use crate::format::datetime::{TimestampParser, parse_date, parse_time};
 use crate::format::decimal::{DecimalFault, parse_decimal};
 
@@ -29,25 +30,25 @@ pub(crate) fn trim_java(text: &str) -> &str {
 #[derive(Debug)]
 struct Values<N> {
     values: Vec<N>,
-    nulls: NullBufferBuilder,
+    nulls: Validity,
 }
 
 impl<N> Default for Values<N> {
     fn default() -> Self {
-        Self { values: Vec::new(), nulls: NullBufferBuilder::new(0) }
+        Self { values: Vec::new(), nulls: Validity::default() }
     }
 }
 
 impl<N: Copy + Default> Values<N> {
     #[inline]
     fn append(&mut self, value: N) {
+        self.nulls.append_valid();
         self.values.push(value);
-        self.nulls.append_non_null();
     }
 
     fn append_nulls(&mut self, count: usize) {
+        self.nulls.append_nulls(count);
         self.values.resize(self.values.len() + count, N::default());
-        self.nulls.append_n_nulls(count);
     }
 
     /// Takes all, and makes room for as many again.
@@ -57,7 +58,7 @@ impl<N: Copy + Default> Values<N> {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.values.capacity() * size_of::<N>() + self.nulls.allocated_size()
+        self.values.capacity() * size_of::<N>() + self.nulls.memory_bytes()
     }
 }
 

@@ -9,6 +9,7 @@ mod leaf;
 mod nested;
 mod relabel;
 mod rows;
+mod validity;
 
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field, TimeUnit};

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray};
-use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, FieldRef, Fields};
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
 
 use super::Column;
+use super::validity::Validity;
 use crate::format::datetime::TimestampStyle;
 use crate::format::json::KeyTable;
 use crate::format::types::type_name;
@@ -34,7 +35,7 @@ pub(crate) struct StructColumn {
     /// Which keys records had, for decoders that match by name.
     pub(crate) keys: KeyTable,
     declared: Fields,
-    nulls: NullBufferBuilder,
+    nulls: Validity,
 }
 
 impl StructColumn {
@@ -51,7 +52,7 @@ impl StructColumn {
             .collect::<Result<Vec<_>>>()?;
         let any_required = fields.iter().any(|field| field.required);
         let keys = KeyTable::new(fields.iter().map(|field| &*field.name));
-        let nulls = NullBufferBuilder::new(0);
+        let nulls = Validity::default();
         Ok(Self { fields, any_required, keys, declared: declared.clone(), nulls })
     }
 
@@ -63,11 +64,11 @@ impl StructColumn {
     /// Ends a row whose fields are in.
     #[inline]
     pub(crate) fn append_valid(&mut self) {
-        self.nulls.append_non_null();
+        self.nulls.append_valid();
     }
 
     pub(crate) fn append_nulls(&mut self, count: usize) {
-        self.nulls.append_n_nulls(count);
+        self.nulls.append_nulls(count);
     }
 
     pub(crate) fn settle(&mut self, len: usize) {
@@ -83,7 +84,7 @@ impl StructColumn {
 
     pub(crate) fn memory_bytes(&self) -> usize {
         self.fields.iter().map(|field| field.column.memory_bytes()).sum::<usize>()
-            + self.nulls.allocated_size()
+            + self.nulls.memory_bytes()
     }
 
     /// Takes the children out, brought to the same length.
@@ -128,12 +129,12 @@ fn relax(declared: &Fields, columns: &[ArrayRef]) -> Fields {
 #[derive(Debug)]
 struct Spans {
     ends: Vec<i32>,
-    nulls: NullBufferBuilder,
+    nulls: Validity,
 }
 
 impl Spans {
     fn new() -> Self {
-        Self { ends: vec![0], nulls: NullBufferBuilder::new(0) }
+        Self { ends: vec![0], nulls: Validity::default() }
     }
 
     fn len(&self) -> usize {
@@ -150,18 +151,22 @@ impl Spans {
             budget_bytes: i32::MAX as usize,
         })?;
         self.ends.push(end);
-        self.nulls.append(valid);
+        if valid {
+            self.nulls.append_valid();
+        } else {
+            self.nulls.append_nulls(1);
+        }
         Ok(())
     }
 
     fn push_nulls(&mut self, count: usize) {
         let end = self.last_end();
         self.ends.resize(self.ends.len() + count, end);
-        self.nulls.append_n_nulls(count);
+        self.nulls.append_nulls(count);
     }
 
     fn memory_bytes(&self) -> usize {
-        self.ends.capacity() * size_of::<i32>() + self.nulls.allocated_size()
+        self.ends.capacity() * size_of::<i32>() + self.nulls.memory_bytes()
     }
 
     fn take(&mut self) -> (OffsetBuffer<i32>, Option<arrow_buffer::NullBuffer>) {

@@ -78,8 +78,11 @@ impl JsonDecoder {
             records += 1;
             let fault = self.record(&mut cursor).err();
             // A line break is never passed over inside a record.
-            let rest = cursor.rest();
-            let end = cursor.at + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let mut end = cursor.at;
+            if cursor.peek() != b'\n' {
+                let rest = cursor.rest();
+                end += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            }
             if let Some(fault) = fault {
                 bad(start..end, fault.to_string());
             }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
 
+use super::scan::special_bytes;
 use super::{JsonOptions, NullKey};
 use crate::format::cells::{Cells, NamedCells, Values};
 use crate::format::datetime::{DayTime, Fraction, push_date, push_time, push_timestamp};
@@ -51,8 +52,7 @@ fn object(fields: &[NamedCells], row: usize, out: &mut Text, options: &JsonOptio
         if !std::mem::take(&mut first) {
             out.push(b',');
         }
-        push_string(out, &field.name);
-        out.push(b':');
+        out.extend_from_slice(&field.json_key);
         value(&field.cells, row, out, options)?;
     }
     out.push(b'}');
@@ -186,33 +186,56 @@ fn push_base64(out: &mut Text, bytes: &[u8]) {
     out.push(b'"');
 }
 
+/// A name as a key, with its colon.
+pub(crate) fn json_key(name: &str) -> Box<[u8]> {
+    let mut key = Text::new();
+    push_string(&mut key, name);
+    key.push(b':');
+    key.into()
+}
+
 /// Writes a string with its quotes, and escapes what JSON wants escaped.
 pub(super) fn push_string(out: &mut Text, text: &str) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut copied = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[copied..at]);
-        copied = at + 1;
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x8 => out.extend_from_slice(b"\\b"),
-            0xc => out.extend_from_slice(b"\\f"),
-            control => {
-                let digits = b"0123456789ABCDEF";
-                let (high, low) = (usize::from(control >> 4), usize::from(control & 15));
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&[digits[high], digits[low]]);
-            }
+    let mut rest = text.as_bytes();
+    loop {
+        let plain = plain_prefix(rest);
+        out.extend_from_slice(&rest[..plain]);
+        let Some(&special) = rest.get(plain) else { break };
+        push_escaped(out, special);
+        rest = &rest[plain + 1..];
+    }
+    out.push(b'"');
+}
+
+/// How many bytes go out as they are.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return number * 8 + (special.trailing_zeros() / 8) as usize;
         }
     }
-    out.extend_from_slice(&bytes[copied..]);
-    out.push(b'"');
+    let special = |&byte: &u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
+}
+
+#[cold]
+fn push_escaped(out: &mut Text, byte: u8) {
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        0x8 => out.extend_from_slice(b"\\b"),
+        0xc => out.extend_from_slice(b"\\f"),
+        control => {
+            let digits = b"0123456789ABCDEF";
+            let (high, low) = (usize::from(control >> 4), usize::from(control & 15));
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(&[digits[high], digits[low]]);
+        }
+    }
 }

@@ -4,13 +4,14 @@ mod decode;
 mod encode;
 mod fault;
 mod keys;
+mod map;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub(crate) use decode::JsonDecoder;
-pub(crate) use encode::JsonEncoder;
+pub(crate) use encode::{JsonEncoder, json_key};
 pub(crate) use keys::KeyTable;
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;

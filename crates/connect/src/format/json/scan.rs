@@ -43,7 +43,7 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 /// A word whose lowest set high bit marks the first byte of `word` that is a quote, a
 /// backslash or a control character. Bits above the first may be wrong.
 #[inline]
-fn special_bytes(word: u64) -> u64 {
+pub(super) fn special_bytes(word: u64) -> u64 {
     let quote = word ^ (LOW_BITS * b'"' as u64);
     let backslash = word ^ (LOW_BITS * b'\\' as u64);
     let quotes = quote.wrapping_sub(LOW_BITS) & !quote;
@@ -76,6 +76,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The text from `start` to here.
+    #[inline]
     pub(super) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
     }
@@ -146,19 +147,14 @@ impl<'a> Cursor<'a> {
     /// The first place from `at` on that holds a quote, a backslash or a control character.
     #[inline]
     fn find_special(&self, mut at: usize) -> usize {
-        // Long strings in steps of 32 bytes, which compilers turn into vector code.
         while let Some(block) = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-            let mut any = 0;
-            for word in 0..4 {
-                let mut eight = [0; 8];
-                eight.copy_from_slice(&block[word * 8..word * 8 + 8]);
-                let special = special_bytes(u64::from_le_bytes(eight));
-                any |= special;
+            let (words, _) = block.as_chunks::<8>();
+            for (number, word) in words.iter().enumerate() {
+                let special = special_bytes(u64::from_le_bytes(*word));
                 if special != 0 {
-                    return at + word * 8 + (special.trailing_zeros() / 8) as usize;
+                    return at + number * 8 + (special.trailing_zeros() / 8) as usize;
                 }
             }
-            debug_assert_eq!(any, 0);
             at += 32;
         }
         while let Some(&byte) = self.bytes.get(at)
@@ -275,6 +271,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes a word such as `null`.
+    #[inline]
     pub(super) fn word(&mut self, word: &'static str) -> Outcome<()> {
         if !self.rest().starts_with(word.as_bytes()) {
             return self.expected("a value");

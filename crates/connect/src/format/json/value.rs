@@ -1,14 +1,10 @@
 //! Values of JSON into the builders of their columns.
 
-use std::collections::HashMap;
-
 use super::fault::{Fault, FaultKind, Outcome};
 use super::keys::Target;
 use super::scan::{Cursor, Token, unescape};
-use crate::format::column::{Column, ListColumn, MapColumn, StructColumn, ValueFault, trim_java};
+use crate::format::column::{Column, ListColumn, StructColumn, ValueFault, trim_java};
 
-/// A map with more keys than this is checked for duplicates by hashing.
-const FEW_KEYS: usize = 8;
 /// How much of a value is shown in a message.
 const SHOWN_CHARS: usize = 40;
 
@@ -180,12 +176,12 @@ impl Context<'_> {
             field.column.pad_to(index);
         }
         let start = cursor.at;
-        match self.value(cursor, &mut field.column, depth + 1) {
-            Ok(()) => {}
-            Err(fault) if self.ignore_errors && fault.kind() == FaultKind::Value => {}
+        let appended = match self.value(cursor, &mut field.column, depth + 1) {
+            Ok(appended) => appended,
+            Err(fault) if self.ignore_errors && fault.kind() == FaultKind::Value => false,
             Err(fault) => return Err(fault.within(&field.name)),
-        }
-        if field.column.len() == index {
+        };
+        if !appended {
             // Null, which the column need not hear of before the next value.
             if field.required {
                 let what = "null, but the column is NOT NULL".to_owned();
@@ -213,12 +209,12 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Reads a value; null appends nothing.
+    /// Reads a value. False: it is null, and nothing was appended.
     #[inline]
-    fn value(&mut self, cursor: &mut Cursor<'_>, column: &mut Column, depth: u32) -> Outcome<()> {
+    fn value(&mut self, cursor: &mut Cursor<'_>, column: &mut Column, depth: u32) -> Outcome<bool> {
         cursor.skip_space();
         match (cursor.peek(), &mut *column) {
-            (b'n', _) => return cursor.word("null"),
+            (b'n', _) => return cursor.word("null").map(|()| false),
             (b'"', Column::String(column)) => {
                 let (content, escaped) = cursor.string()?;
                 if escaped {
@@ -228,12 +224,12 @@ impl Context<'_> {
                 } else {
                     column.append(content);
                 }
-                return Ok(());
+                return Ok(true);
             }
             (b'-' | b'0'..=b'9', Column::Int64(column)) => {
                 if let Some(value) = cursor.short_integer() {
                     column.append(value);
-                    return Ok(());
+                    return Ok(true);
                 }
             }
             (b'-' | b'0'..=b'9', Column::Int32(column)) => {
@@ -241,7 +237,7 @@ impl Context<'_> {
                 match cursor.short_integer().map(i32::try_from) {
                     Some(Ok(value)) => {
                         column.append(value);
-                        return Ok(());
+                        return Ok(true);
                     }
                     Some(Err(_)) => cursor.at = start,
                     None => {}
@@ -251,28 +247,33 @@ impl Context<'_> {
                 let start = cursor.at;
                 let (content, escaped) = cursor.string()?;
                 if !escaped && column.append_parsed(content.as_bytes()).is_ok() {
-                    return Ok(());
+                    return Ok(true);
                 }
                 cursor.at = start;
             }
             (b'{', Column::Struct(row)) => {
                 self.object(cursor, row, depth)?;
                 row.append_valid();
-                return Ok(());
+                return Ok(true);
             }
-            (b'[', Column::List(list)) => return self.array(cursor, list, depth),
-            (b'{', Column::Map(map)) => return self.map(cursor, map, depth),
+            (b'[', Column::List(list)) => return self.array(cursor, list, depth).map(|()| true),
+            (b'{', Column::Map(map)) => return self.map(cursor, map, depth).map(|()| true),
             _ => {}
         }
         self.scalar(cursor, column, depth)
     }
 
     /// Reads a value by its token: everything that is not the usual case.
-    fn scalar(&mut self, cursor: &mut Cursor<'_>, column: &mut Column, depth: u32) -> Outcome<()> {
+    fn scalar(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        column: &mut Column,
+        depth: u32,
+    ) -> Outcome<bool> {
         let start = cursor.at;
         let token = cursor.token(depth, self.scratch)?;
         let fitted = match (token, &mut *column) {
-            (Token::Null, _) => return Ok(()),
+            (Token::Null, _) => return Ok(false),
             (Token::String(text), column) => column.append_text(text),
             (Token::Number(text), column) => append_number(column, text),
             (Token::True, Column::Boolean(column)) => {
@@ -301,7 +302,7 @@ impl Context<'_> {
             }
             _ => Err(ValueFault::Syntax),
         };
-        fitted.map_err(|fault| describe(start, token, column, fault))
+        fitted.map(|()| true).map_err(|fault| describe(start, token, column, fault))
     }
 
     fn array(&mut self, cursor: &mut Cursor<'_>, list: &mut ListColumn, depth: u32) -> Outcome<()> {
@@ -325,7 +326,7 @@ impl Context<'_> {
     }
 
     /// Reads a value that stands in no field, so that null must be appended.
-    fn item(
+    pub(super) fn item(
         &mut self,
         cursor: &mut Cursor<'_>,
         column: &mut Column,
@@ -333,77 +334,19 @@ impl Context<'_> {
         depth: u32,
         what: &str,
     ) -> Outcome<()> {
-        let len = column.len();
         let start = cursor.at;
-        match self.value(cursor, column, depth + 1) {
-            Err(fault) if self.ignore_errors && fault.kind() == FaultKind::Value => {}
+        let appended = match self.value(cursor, column, depth + 1) {
+            Err(fault) if self.ignore_errors && fault.kind() == FaultKind::Value => false,
             outcome => outcome?,
-        }
-        if column.len() == len {
+        };
+        if !appended {
             if required {
-                return Err(Fault::record(
-                    start,
-                    format!("{what} is null, but its type is NOT NULL"),
-                ));
+                let what = format!("{what} is null, but its type is NOT NULL");
+                return Err(Fault::record(start, what));
             }
-            column.pad_to(len + 1);
+            column.pad_to(column.len() + 1);
         }
         Ok(())
-    }
-
-    fn map(&mut self, cursor: &mut Cursor<'_>, map: &mut MapColumn, depth: u32) -> Outcome<()> {
-        cursor.check_depth(depth)?;
-        let mut seen = SeenKeys::default();
-        let mut left = if self.careful { Some(count_map_keys(cursor, depth)?) } else { None };
-        cursor.at += 1;
-        cursor.skip_space();
-        if cursor.peek() == b'}' {
-            cursor.at += 1;
-        } else {
-            loop {
-                self.map_entry(cursor, map, depth, &mut seen, &mut left)?;
-                cursor.skip_space();
-                if cursor.peek() == b'}' {
-                    cursor.at += 1;
-                    break;
-                }
-                cursor.expect(b',', "',' or '}'")?;
-                cursor.skip_space();
-            }
-        }
-        map.append_valid().map_err(|error| Fault::record(cursor.at, error.to_string()))
-    }
-
-    fn map_entry<'a>(
-        &mut self,
-        cursor: &mut Cursor<'a>,
-        map: &mut MapColumn,
-        depth: u32,
-        seen: &mut SeenKeys<'a>,
-        left: &mut Option<HashMap<String, u32>>,
-    ) -> Outcome<()> {
-        let start = cursor.at;
-        let (content, escaped) = cursor.string()?;
-        cursor.skip_space();
-        cursor.expect(b':', "':'")?;
-        if let Some(left) = left {
-            let count = left.get_mut(&*key_text(content, escaped));
-            if count.is_some_and(|count| {
-                *count -= 1;
-                *count > 0
-            }) {
-                cursor.skip_space();
-                return cursor.skip_value(depth + 1);
-            }
-        } else if escaped || !seen.insert(content) {
-            // Escaped keys are rare enough to be compared the careful way.
-            return Err(Fault::duplicate_key(start));
-        }
-        map.keys.append_text(&key_text(content, escaped)).map_err(|_| {
-            let what = format!("'{content}' is no key of the map's key type");
-            Fault::record(start, what)
-        })?;
-        self.item(cursor, &mut map.values, map.required, depth, "a map value")
     }
 }
 
@@ -422,62 +365,6 @@ fn is_last(left: &mut Option<Vec<u32>>, field: u32) -> bool {
             *count -= 1;
             *count == 0
         }
-    }
-}
-
-/// The keys of a map so far, as they stand in the text and without escapes.
-#[derive(Default)]
-struct SeenKeys<'a> {
-    few: Vec<&'a str>,
-    many: std::collections::HashSet<&'a str>,
-}
-
-impl<'a> SeenKeys<'a> {
-    /// False where it was there already.
-    fn insert(&mut self, key: &'a str) -> bool {
-        if self.few.len() < FEW_KEYS {
-            let new = !self.few.contains(&key);
-            self.few.push(key);
-            return new;
-        }
-        if self.many.is_empty() {
-            self.many.extend(&self.few);
-        }
-        self.many.insert(key)
-    }
-}
-
-fn key_text(content: &str, escaped: bool) -> std::borrow::Cow<'_, str> {
-    if !escaped {
-        return content.into();
-    }
-    let mut text = String::new();
-    unescape(content, &mut text);
-    text.into()
-}
-
-/// How often each key comes in the object at the cursor, which stays.
-fn count_map_keys(cursor: &Cursor<'_>, depth: u32) -> Outcome<HashMap<String, u32>> {
-    let mut ahead = cursor.clone();
-    let mut counts = HashMap::new();
-    ahead.at += 1;
-    ahead.skip_space();
-    if ahead.peek() == b'}' {
-        return Ok(counts);
-    }
-    loop {
-        let (content, escaped) = ahead.string()?;
-        *counts.entry(key_text(content, escaped).into_owned()).or_insert(0) += 1;
-        ahead.skip_space();
-        ahead.expect(b':', "':'")?;
-        ahead.skip_space();
-        ahead.skip_value(depth + 1)?;
-        ahead.skip_space();
-        if ahead.peek() == b'}' {
-            return Ok(counts);
-        }
-        ahead.expect(b',', "',' or '}'")?;
-        ahead.skip_space();
     }
 }
 
