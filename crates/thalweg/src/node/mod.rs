@@ -19,6 +19,7 @@ mod query;
 mod rows;
 mod script;
 mod session;
+mod side_tables;
 mod views;
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use thalweg_engine::{JobError, JobId, JobState};
-use thalweg_sql::catalog::{CatalogObject, FullName};
+use thalweg_sql::catalog::{DEFAULT_CATALOG, DEFAULT_DATABASE};
 use thalweg_sql::error::{ErrorCode, SqlError};
 use thalweg_sql::parser::{Insert, Name, ParsedStatement, Show, Statement, Transaction};
 use thalweg_sql::{Outcome, PlannedInsert, PlannedJob, SessionState};
@@ -14,6 +14,7 @@ use super::catalog_log::{CatalogEvent, EndReason};
 use super::insert_values::insert_values;
 use super::jobs::NewJob;
 use super::rows::text_rows;
+use super::side_tables;
 use super::{Job, Node};
 
 /// What a statement answers.
@@ -129,8 +130,10 @@ impl Session {
             settings: state.settings.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
             parallelism: new.parallelism,
         };
+        let side_tables = side_tables::definitions(&new.name, &new.graph);
         let job = self.node.jobs.start(&self.node, new).map_err(job_error)?;
         self.node.keep(&started)?;
+        self.node.define_side_tables(&side_tables);
         self.node.watch_end(&job);
         Ok(job)
     }
@@ -226,6 +229,8 @@ pub(super) fn resume(node: &Arc<Node>, events: Vec<CatalogEvent>) -> anyhow::Res
     }
     for new in pending {
         let name = new.name.clone();
+        let side_tables = side_tables::definitions(&name, &new.graph);
+        node.define_side_tables(&side_tables);
         let job = node
             .jobs
             .start(node, new)
@@ -301,9 +306,15 @@ pub(super) fn new_job(
     if let Some(millis) = settings.duration("pipeline.auto-watermark-interval") {
         options.auto_watermark_interval_ms = millis;
     }
+    let name = match &planned.view {
+        Some(view) if view.catalog == DEFAULT_CATALOG && view.database == DEFAULT_DATABASE => {
+            view.name.clone()
+        }
+        _ => planned.name,
+    };
     NewJob {
         id,
-        name: planned.name,
+        name,
         sql: sql.to_owned(),
         graph: planned.graph,
         parallelism: settings.parallelism().unwrap_or(node.parallelism),
@@ -316,6 +327,17 @@ impl Node {
         self.catalog_log
             .append(event, self.env.clock.wall_ms())
             .map_err(|error| SqlError::new(ErrorCode::Execution, format!("{error:#}")))
+    }
+
+    fn define_side_tables(self: &Arc<Self>, definitions: &[String]) {
+        let mut session = Session::new(self);
+        for definition in definitions {
+            let defined = thalweg_sql::parser::parse_one(definition)
+                .and_then(|parsed| session.sql.execute(&parsed.statement));
+            if let Err(error) = defined {
+                tracing::warn!("a side table was not defined: {error}");
+            }
+        }
     }
 
     fn end_job(&self, job: &Job, reason: EndReason) -> Result<(), SqlError> {
@@ -429,12 +451,4 @@ fn watermark_text(watermark: i64) -> String {
 pub(super) fn job_error(error: JobError) -> SqlError {
     let code = if error.is_incompatible() { ErrorCode::InvalidDefinition } else { ErrorCode::Execution };
     SqlError::new(code, error.to_string())
-}
-
-/// Names of a catalog object's view in the store.
-pub(super) fn view_name(object: &CatalogObject) -> Option<FullName> {
-    match object {
-        CatalogObject::View(view) if view.materialized => Some(view.name.clone()),
-        _ => None,
-    }
 }

@@ -96,11 +96,13 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
     evidence.check().await.context("after a clean stop and a start")?;
     if settings.sql {
         server.stop(settings.deadline).await?;
-        let jobs = server.remove_snapshots()?;
+        match server.remove_snapshots()? {
+            Some(jobs) => println!("journals of {jobs} jobs are replayed from their beginning"),
+            None => println!("journals may be cut already: they are not replayed as a whole"),
+        }
         server.start()?;
         server.ready(settings.deadline).await.context("replaying the whole journals")?;
         evidence.check().await.context("after a replay of the whole journals")?;
-        println!("journals of {jobs} jobs replayed from their beginning");
     }
     println!("{}", evidence.summary());
     Ok(())

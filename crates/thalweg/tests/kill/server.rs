@@ -9,6 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::oneshot;
 
+/// A journal is cut by whole segments of this size.
+const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
+
 /// The server and where it lives. Dropping it kills the process.
 pub(crate) struct Server {
     command: Vec<String>,
@@ -168,20 +171,23 @@ impl Server {
     }
 
     /// Removes the snapshots of all jobs, so that the next start replays their journals
-    /// from the beginning and compares every output with what it was. Gives how many
-    /// jobs had some. (The one place that knows how Thalweg's data directory looks.)
-    pub(crate) fn remove_snapshots(&self) -> anyhow::Result<usize> {
+    /// from the beginning and compares every output with what it was. Gives how many jobs
+    /// had some; `None`, and leaves them, where a journal may have lost its beginning
+    /// because a snapshot stands for it. (The one place that knows a data directory.)
+    pub(crate) fn remove_snapshots(&self) -> anyhow::Result<Option<usize>> {
         assert!(self.running.is_none(), "the server runs");
+        if bytes_below(&self.data().join("log"))? >= JOURNAL_SEGMENT_BYTES {
+            return Ok(None);
+        }
         let mut removed = 0;
-        let jobs = std::fs::read_dir(self.data().join("jobs")).into_iter().flatten();
-        for job in jobs {
+        for job in std::fs::read_dir(self.data().join("jobs")).into_iter().flatten() {
             let snapshots = job?.path().join("snapshots");
             if std::fs::read_dir(&snapshots).is_ok_and(|mut entries| entries.next().is_some()) {
                 std::fs::remove_dir_all(&snapshots)?;
                 removed += 1;
             }
         }
-        Ok(removed)
+        Ok(Some(removed))
     }
 
     /// The last lines that the server wrote on its standard error.
@@ -191,6 +197,18 @@ impl Server {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
+}
+
+fn bytes_below(directory: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory).into_iter().flatten() {
+        let entry = entry?;
+        bytes += match entry.file_type()?.is_dir() {
+            true => bytes_below(&entry.path())?,
+            false => entry.metadata()?.len(),
+        };
+    }
+    Ok(bytes)
 }
 
 impl Drop for Server {
