@@ -6,12 +6,13 @@
 mod collect;
 mod encode;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::FetchRequest;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Sleep, sleep};
 
 use self::collect::Fetch;
 use crate::broker::blocking;
@@ -30,7 +31,8 @@ pub(crate) async fn handle(
         return Ok(Answer::Now(encode::encode(context.head, code, Fetch::empty())?));
     }
     let wait_ms = request.max_wait_ms.clamp(0, WAIT_MS_MAX) as u64;
-    let deadline = Instant::now() + Duration::from_millis(wait_ms);
+    // Runs from now on, not from when the answer is first asked for.
+    let deadline = Box::pin(sleep(Duration::from_millis(wait_ms)));
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
     let fetch = Fetch::resolve(&context, request);
     let head = context.head;
@@ -41,7 +43,11 @@ pub(crate) async fn handle(
 }
 
 /// Reads, and reads on each time there is more, until there is enough to answer.
-async fn collect_until(mut fetch: Fetch, min_bytes: usize, deadline: Instant) -> Fetch {
+async fn collect_until(
+    mut fetch: Fetch,
+    min_bytes: usize,
+    mut deadline: Pin<Box<Sleep>>,
+) -> Fetch {
     let arrivals = Arc::new(Notify::new());
     let mut watches = Vec::new();
     loop {
@@ -58,8 +64,9 @@ async fn collect_until(mut fetch: Fetch, min_bytes: usize, deadline: Instant) ->
             // Something may have come between the read and the watch.
             arrivals.notify_one();
         }
-        if timeout_at(deadline, arrivals.notified()).await.is_err() {
-            return collect(fetch).await;
+        tokio::select! {
+            () = &mut deadline => return collect(fetch).await,
+            () = arrivals.notified() => {}
         }
     }
 }
