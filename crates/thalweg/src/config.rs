@@ -122,7 +122,8 @@ impl Config {
     }
 
     fn parse(text: &str, variables: BTreeMap<String, String>) -> anyhow::Result<Self> {
-        let mut table: toml::Table = text.parse().map_err(|error| anyhow::anyhow!("settings: {error}"))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|error| anyhow::anyhow!("settings: {error}"))?;
         for (name, value) in variables {
             let path = name[VARIABLE_PREFIX.len()..].to_lowercase();
             let Some((section, key)) = path.split_once("__") else {
@@ -177,7 +178,10 @@ mod tests {
     #[test]
     fn unknown_keys_are_errors_that_name_the_known_ones() {
         let error = parse("[kafka]\ndefault_partition = 3\n", &[]).expect_err("error").to_string();
-        assert!(error.contains("default_partition") && error.contains("default_partitions"), "{error}");
+        assert!(
+            error.contains("default_partition") && error.contains("default_partitions"),
+            "{error}"
+        );
         assert!(parse("", &[("THALWEG__KAFKA", "1")]).is_err());
     }
 }

@@ -154,9 +154,9 @@ impl Binder<'_> {
                 let inner = self.bind_condition(inner)?;
                 Ok(fold(TypedExpr::new(Kind::Not(Box::new(inner)), SqlType::Boolean)))
             }
-            Expr::IsNull(inner) | Expr::IsUnknown(inner) => Ok(fold(self.bind(inner)?.is_null())),
+            Expr::IsNull(inner) | Expr::IsUnknown(inner) => Ok(fold(self.bind(inner)?.null_test())),
             Expr::IsNotNull(inner) | Expr::IsNotUnknown(inner) => {
-                Ok(fold(self.bind(inner)?.is_not_null()))
+                Ok(fold(self.bind(inner)?.not_null_test()))
             }
             Expr::IsTrue(inner) => self.is_value(inner, true, Operator::IsNotDistinctFrom),
             Expr::IsFalse(inner) => self.is_value(inner, false, Operator::IsNotDistinctFrom),
@@ -473,7 +473,7 @@ impl Binder<'_> {
             return Ok(last);
         }
         let branches =
-            values.into_iter().map(|value| (value.clone().is_not_null(), value)).collect();
+            values.into_iter().map(|value| (value.clone().not_null_test(), value)).collect();
         self.case_of(branches, Some(last), "COALESCE")
     }
 

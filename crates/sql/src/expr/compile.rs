@@ -79,20 +79,20 @@ pub(crate) fn schema_of(expr: &TypedExpr, width: usize) -> Schema {
     Schema::new(fields)
 }
 
-/// `AND` and `OR` of several. A part that may fail is only asked for rows that the parts
-/// before it leave open, as Flink does row by row.
+/// `AND` and `OR` of several, halved so that a long list is no deep tree. A part that may
+/// fail is only asked for rows that the parts before it leave open, as Flink does row by
+/// row.
+#[recursive::recursive]
 fn chain(parts: &[TypedExpr], op: Operator, width: usize) -> Result<Physical> {
-    let mut parts = parts.iter();
-    let Some(first) = parts.next() else {
-        return Ok(Arc::new(Literal::new(ScalarValue::Boolean(Some(op == Operator::And)))));
+    let (first, rest) = match parts {
+        [] => return Ok(Arc::new(Literal::new(ScalarValue::Boolean(Some(op == Operator::And))))),
+        [single] => return compile(single, width),
+        _ => parts.split_at(parts.len() / 2),
     };
-    let mut so_far = compile(first, width)?;
-    for part in parts {
-        let next = compile(part, width)?;
-        let both: Physical = Arc::new(BinaryExpr::new(Arc::clone(&so_far), op, next));
-        so_far = if part.is_fallible() { guarded(so_far, both, op)? } else { both };
-    }
-    Ok(so_far)
+    let left = chain(first, op, width)?;
+    let both: Physical = Arc::new(BinaryExpr::new(Arc::clone(&left), op, chain(rest, op, width)?));
+    let fallible = rest.iter().any(TypedExpr::is_fallible);
+    if fallible { guarded(left, both, op) } else { Ok(both) }
 }
 
 /// `CASE WHEN left decides THEN what it decides ELSE both END`.

@@ -115,11 +115,11 @@ impl TypedExpr {
         Self::literal(value, sql_type)
     }
 
-    pub(crate) fn is_null(self) -> Self {
+    pub(crate) fn null_test(self) -> Self {
         Self::new(Kind::IsNull(Box::new(self)), SqlType::Boolean)
     }
 
-    pub(crate) fn is_not_null(self) -> Self {
+    pub(crate) fn not_null_test(self) -> Self {
         Self::new(Kind::IsNotNull(Box::new(self)), SqlType::Boolean)
     }
 

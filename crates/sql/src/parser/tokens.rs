@@ -6,9 +6,13 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace
 use super::dialect::FlinkDialect;
 use crate::error::{ErrorCode, Result, Span, SqlError};
 
-/// Operators in a statement above which it is refused: trees as deep as that are not
-/// written by people, and walking them costs stack.
-const MAX_OPERATORS: usize = 2000;
+/// Connectives (`AND`, `OR`) in a statement above which it is refused: trees as deep as
+/// that are not written by people, and walking them costs stack.
+const MAX_CONNECTIVES: usize = 1000;
+
+/// Arithmetic operators in a statement above which it is refused; they nest when they
+/// run, too.
+const MAX_ARITHMETIC: usize = 500;
 
 /// The tokens of one statement, without the semicolon.
 pub(crate) struct StatementTokens {
@@ -84,30 +88,34 @@ fn push(statements: &mut Vec<StatementTokens>, tokens: Vec<TokenWithSpan>) -> Re
     let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return Ok(()) };
     let span = sqlparser::tokenizer::Span { start: first.span.start, end: last.span.end };
     let span = Span::from_parser(span).unwrap_or_default();
-    if tokens.iter().filter(|token| is_operator(&token.token)).count() > MAX_OPERATORS {
-        return Err(SqlError::not_supported(format!(
-            "a statement with more than {MAX_OPERATORS} operators"
-        ))
-        .at(span)
-        .with_hint("write a long chain of OR as IN (...)".to_owned()));
+    let count =
+        |wanted: fn(&Token) -> bool| tokens.iter().filter(|token| wanted(&token.token)).count();
+    if count(is_connective) > MAX_CONNECTIVES {
+        let message = format!("a statement with more than {MAX_CONNECTIVES} times AND or OR");
+        let hint = "write a long chain of OR as IN (...)".to_owned();
+        return Err(SqlError::not_supported(message).at(span).with_hint(hint));
+    }
+    if count(is_arithmetic) > MAX_ARITHMETIC {
+        let message = format!("a statement with more than {MAX_ARITHMETIC} arithmetic operators");
+        return Err(SqlError::not_supported(message).at(span));
     }
     statements.push(StatementTokens { tokens, span });
     Ok(())
 }
 
-fn is_operator(token: &Token) -> bool {
+fn is_connective(token: &Token) -> bool {
+    const WORDS: [&str; 6] = ["AND", "OR", "NOT", "UNION", "JOIN", "IS"];
     match token {
-        Token::Word(word) => ["AND", "OR", "NOT", "UNION", "JOIN", "IS", "LIKE", "BETWEEN"]
-            .iter()
-            .any(|name| word.value.eq_ignore_ascii_case(name)),
-        Token::Comma
-        | Token::LParen
-        | Token::RParen
-        | Token::Number(..)
-        | Token::SingleQuotedString(_)
-        | Token::Period => false,
-        _ => true,
+        Token::Word(word) => WORDS.iter().any(|name| word.value.eq_ignore_ascii_case(name)),
+        _ => false,
     }
+}
+
+fn is_arithmetic(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod | Token::StringConcat
+    )
 }
 
 /// Hints are comments to the tokenizer; dropping one would change what the query means.

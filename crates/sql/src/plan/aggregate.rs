@@ -481,9 +481,12 @@ fn find_sessions(rel: &Rel) -> Option<&Rel> {
     matches!(node.node, RelNode::Sessions { .. }).then_some(node)
 }
 
+/// Where a column of a step's input is in what comes of it.
+type ColumnMap<'a> = Box<dyn Fn(usize) -> Option<usize> + 'a>;
+
 /// The window assignment under projections and filters that do not read its columns,
 /// and where columns of its input are in `rel`.
-fn assigned_below(rel: &Rel) -> Option<(&Rel, Box<dyn Fn(usize) -> Option<usize> + '_>)> {
+fn assigned_below(rel: &Rel) -> Option<(&Rel, ColumnMap<'_>)> {
     match &rel.node {
         RelNode::AssignWindow { .. } | RelNode::Sessions { .. } => Some((rel, Box::new(Some))),
         RelNode::Calc { input, filter, exprs } => {

@@ -109,6 +109,7 @@ impl<'a> Emitter<'a> {
         if *count == 1 { uid } else { format!("{uid}-{count}") }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the parts of a node, each once")]
     fn add(
         &mut self,
         rel: &Rel,

@@ -126,6 +126,10 @@ impl Planner<'_> {
     /// # Errors
     /// Anything wrong with it.
     pub(crate) fn query(&self, query: &Query) -> Result<Rel> {
+        crate::on_large_stack(|| self.query_here(query))
+    }
+
+    fn query_here(&self, query: &Query) -> Result<Rel> {
         supported::check(query)?;
         self.check_tables(query)?;
         let mut query = query.clone();

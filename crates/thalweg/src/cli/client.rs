@@ -17,6 +17,7 @@ pub(crate) struct KafkaOptions {
         long,
         visible_alias = "bootstrap-server",
         env = "THALWEG_BROKERS",
+        global = true,
         default_value = "localhost:9092",
         value_name = "HOST:PORT"
     )]

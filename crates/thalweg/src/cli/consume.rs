@@ -5,9 +5,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use clap::Args;
-use krafka::admin::DescribeTopicsOptions;
 use krafka::Kafka;
-use krafka::consumer::{AutoOffsetReset, Consumer, ConsumerRecord, OffsetAndMetadata, TopicPartition};
+use krafka::admin::DescribeTopicsOptions;
+use krafka::consumer::{
+    AutoOffsetReset, Consumer, ConsumerRecord, OffsetAndMetadata, TopicPartition,
+};
 
 use super::Failure;
 use super::client::{KafkaOptions, block_on};
@@ -76,9 +78,9 @@ async fn consume(options: &Options, format: Option<&ConsumeFormat>) -> Result<()
         stdout.flush()?;
         drop(stdout);
         if options.group.is_some() && !last.is_empty() {
-            let offsets = last
-                .iter()
-                .map(|(&partition, &next)| (TopicPartition::new(&*options.topic, partition), OffsetAndMetadata::new(next)));
+            let offsets = last.iter().map(|(&partition, &next)| {
+                (TopicPartition::new(&*options.topic, partition), OffsetAndMetadata::new(next))
+            });
             consumer.commit_offsets(offsets).await.map_err(Failure::running)?;
         }
         if let Some(ends) = &mut ends {
@@ -123,9 +125,11 @@ async fn consumer(
         })?),
         _ => None,
     };
-    let builder = builder
-        .enable_auto_commit(false)
-        .auto_offset_reset(if from.is_some() { AutoOffsetReset::Earliest } else { reset });
+    let builder = builder.enable_auto_commit(false).auto_offset_reset(if from.is_some() {
+        AutoOffsetReset::Earliest
+    } else {
+        reset
+    });
     let consumer = builder.build().await.map_err(Failure::running)?;
     if options.group.is_some() {
         consumer.subscribe([&options.topic]).await.map_err(Failure::running)?;
@@ -184,9 +188,10 @@ fn write_record(record: &ConsumerRecord, format: Option<&ConsumeFormat>, out: &m
     object.insert("key".to_owned(), text(&record.key).into());
     object.insert("value".to_owned(), text(&record.value).into());
     if !record.headers.is_empty() {
-        let headers = record.headers.iter().map(|(key, value)| {
-            serde_json::json!({ "key": key, "value": text(value) })
-        });
+        let headers = record
+            .headers
+            .iter()
+            .map(|(key, value)| serde_json::json!({ "key": key, "value": text(value) }));
         object.insert("headers".to_owned(), headers.collect());
     }
     out.extend_from_slice(serde_json::Value::Object(object).to_string().as_bytes());

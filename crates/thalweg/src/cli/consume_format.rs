@@ -83,7 +83,9 @@ fn directive(rest: &mut &str) -> Result<Option<Part>, String> {
             return Err(format!("'%{letter}{{' has no closing '}}'"));
         };
         if modifier != "hex" || !matches!(letter, 'k' | 'v' | 's') {
-            return Err(format!("'%{letter}{{{modifier}}}' is not known; %k{{hex}}, %v{{hex}} are"));
+            return Err(format!(
+                "'%{letter}{{{modifier}}}' is not known; %k{{hex}}, %v{{hex}} are"
+            ));
         }
         hex = true;
         *rest = after;

@@ -78,10 +78,10 @@ impl From<thalweg_core::env::BindError> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        if let Some(job) = error.downcast_ref::<thalweg_engine::JobError>() {
-            if job.is_incompatible() {
-                return Self::Incompatible(format!("{error:#}"));
-            }
+        if let Some(job) = error.downcast_ref::<thalweg_engine::JobError>()
+            && job.is_incompatible()
+        {
+            return Self::Incompatible(format!("{error:#}"));
         }
         Self::Running(format!("{error:#}"))
     }

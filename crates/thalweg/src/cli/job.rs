@@ -45,10 +45,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     };
     block_on(async {
         let client = options.server.connect().await?;
-        let messages = client
-            .simple_query(&statement)
-            .await
-            .map_err(|error| match error.as_db_error() {
+        let messages =
+            client.simple_query(&statement).await.map_err(|error| match error.as_db_error() {
                 Some(db) => Failure::Running(db.message().to_owned()),
                 None => Failure::running(error),
             })?;

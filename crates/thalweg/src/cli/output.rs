@@ -67,8 +67,11 @@ pub(crate) fn print_result(
         ResultMode::Table => Ok(print_rows(OutputFormat::Table, headings, rows)?),
         ResultMode::Json => {
             for row in rows {
-                let object: serde_json::Map<_, _> =
-                    headings.iter().map(|h| (*h).to_owned()).zip(row.iter().map(|c| json_cell(c))).collect();
+                let object: serde_json::Map<_, _> = headings
+                    .iter()
+                    .map(|h| (*h).to_owned())
+                    .zip(row.iter().map(|c| json_cell(c)))
+                    .collect();
                 writeln!(io::stdout(), "{}", serde_json::Value::Object(object))?;
             }
             Ok(())

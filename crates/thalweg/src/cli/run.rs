@@ -71,10 +71,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             .ok_or_else(|| Failure::Usage(format!("'{setting}' is not KEY=VALUE")))?;
         settings.push((key.to_owned(), value.to_owned()));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let node = Node::open(NodeOptions {
             data_dir: options.data_dir.clone(),

@@ -28,13 +28,13 @@ pub(crate) struct Options {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServerOptions {
     /// Host of the PostgreSQL door
-    #[arg(long, env = "PGHOST", default_value = "127.0.0.1")]
+    #[arg(long, global = true, env = "PGHOST", default_value = "127.0.0.1")]
     host: String,
     /// Port of the PostgreSQL door
-    #[arg(long, env = "PGPORT", default_value_t = 6875)]
+    #[arg(long, global = true, env = "PGPORT", default_value_t = 6875)]
     port: u16,
     /// User name
-    #[arg(long, env = "PGUSER", default_value = "thalweg")]
+    #[arg(long, global = true, env = "PGUSER", default_value = "thalweg")]
     user: String,
 }
 
@@ -139,7 +139,10 @@ async fn execute(client: &Client, text: &str, mode: Mode) -> Result<(), Failure>
                     .collect::<Vec<_>>();
                 match mode {
                     Mode::Table => rows.push(
-                        cells.into_iter().map(|cell| cell.unwrap_or_else(|| "NULL".into())).collect(),
+                        cells
+                            .into_iter()
+                            .map(|cell| cell.unwrap_or_else(|| "NULL".into()))
+                            .collect(),
                     ),
                     Mode::Changelog => print_change(&headings, &cells)?,
                     Mode::Json => print_json(&headings, &cells)?,
@@ -220,6 +223,9 @@ mod tests {
     fn the_caret_stands_under_the_character() {
         let text = "SELECT 1;\nSELECT größe FORM t;";
         let position = text.chars().position(|c| c == 'F').expect("F");
-        assert_eq!(caret(text, position), format!("\n  --> line 2\n  | SELECT größe FORM t;\n  | {}^", " ".repeat(13)));
+        assert_eq!(
+            caret(text, position),
+            format!("\n  --> line 2\n  | SELECT größe FORM t;\n  | {}^", " ".repeat(13))
+        );
     }
 }

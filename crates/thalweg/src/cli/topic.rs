@@ -97,15 +97,19 @@ async fn create(
         topics.push(topic);
     }
     let admin = kafka.admin();
-    let results =
-        admin.create_topics(topics, CreateTopicsOptions::default()).await.map_err(Failure::running)?;
+    let results = admin
+        .create_topics(topics, CreateTopicsOptions::default())
+        .await
+        .map_err(Failure::running)?;
     report("created", results)
 }
 
 async fn delete(kafka: &Kafka, names: &[String]) -> Result<(), Failure> {
     let admin = kafka.admin();
-    let results =
-        admin.delete_topics(names, DeleteTopicsOptions::default()).await.map_err(Failure::running)?;
+    let results = admin
+        .delete_topics(names, DeleteTopicsOptions::default())
+        .await
+        .map_err(Failure::running)?;
     report("deleted", results)
 }
 
@@ -135,8 +139,7 @@ fn report(
 
 async fn list(kafka: &Kafka, internal: bool, output: OutputFormat) -> Result<(), Failure> {
     let admin = kafka.admin();
-    let names =
-        admin.list_topics(ListTopicsOptions::default()).await.map_err(Failure::running)?;
+    let names = admin.list_topics(ListTopicsOptions::default()).await.map_err(Failure::running)?;
     let topics = admin
         .describe_topics(&names, DescribeTopicsOptions::default())
         .await
@@ -164,10 +167,8 @@ async fn describe(kafka: &Kafka, name: &str, output: OutputFormat) -> Result<(),
     let consumer = kafka.consumer_without_group().build().await.map_err(Failure::running)?;
     let mut rows = Vec::new();
     for partition in &topic.partitions {
-        let (start, end) = consumer
-            .fetch_watermarks(name, partition.partition)
-            .await
-            .map_err(Failure::running)?;
+        let (start, end) =
+            consumer.fetch_watermarks(name, partition.partition).await.map_err(Failure::running)?;
         rows.push(vec![
             partition.partition.to_string(),
             start.to_string(),

@@ -11,11 +11,13 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thalweg_core::ids::Offset;
 use thalweg_core::partition_log::{Isolation, LogError, LogStore, PartitionLog, append_durably};
-use thalweg_core::record_batch::{BatchBuilder, Compression, DecompressionLimits, NewRecord, split};
+use thalweg_core::record_batch::{
+    BatchBuilder, Compression, DecompressionLimits, NewRecord, split,
+};
 use thalweg_core::time::Millis;
 
 /// Name of the topic.
-pub const CATALOG_TOPIC: &str = "__catalog";
+pub(super) const CATALOG_TOPIC: &str = "__catalog";
 
 /// Version of the records that this program writes, and the newest that it reads.
 const VERSION: u32 = 1;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use thalweg_connect::{bad_sink, late_sink};
+use thalweg_core::env::Clock;
 use thalweg_engine::{
     Job as EngineJob, JobError, JobHandle, JobId, JobOptions, JobOutcome, JobServices, JobSpec,
-    JobStatus, late_schema,
+    JobState, JobStatus, late_schema,
 };
 use thalweg_serve::view::Fold;
 use thalweg_stream::connector::Connectors;
@@ -182,6 +184,15 @@ impl Jobs {
         EngineJob::delete_state(job.id, &services)
     }
 
+    /// Blocks until every job has replayed its journal. A view that is read before shows
+    /// less than it did when the process ended.
+    pub(crate) fn wait_until_resumed(&self, clock: &dyn Clock) {
+        let recovering = |job: &Arc<Job>| job.status().state == JobState::Recovering;
+        while self.list().iter().any(recovering) {
+            clock.sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Stops every job after a last snapshot and waits for all of them.
     pub(crate) fn stop_all(&self) -> Vec<Arc<Job>> {
         let jobs = self.list();
@@ -206,11 +217,7 @@ impl Jobs {
     }
 
     /// The sources, sinks and views of each node of the graph.
-    fn services(
-        &self,
-        node: &Node,
-        new: &NewJob,
-    ) -> Result<(JobServices, Vec<String>), JobError> {
+    fn services(&self, node: &Node, new: &NewJob) -> Result<(JobServices, Vec<String>), JobError> {
         let mut services = self.bare_services(node, new.id);
         let mut views = Vec::new();
         let group = node.views.group();

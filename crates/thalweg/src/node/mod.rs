@@ -79,7 +79,7 @@ impl Node {
             &data_dir.join("log"),
             LogOptions {
                 reserve_bytes: options.reserve_bytes,
-                on_fatal: Arc::new(|what| end_process(what)),
+                on_fatal: Arc::new(end_process),
                 ..LogOptions::default()
             },
         )?;
@@ -104,6 +104,7 @@ impl Node {
             data_dir,
         });
         session::resume(&node, events)?;
+        node.jobs.wait_until_resumed(node.env.clock.as_ref());
         Ok(node)
     }
 
@@ -143,10 +144,10 @@ impl Node {
         if let Err(error) = self.log.close() {
             tracing::error!("the log was not closed cleanly: {error}");
         }
-        if self.temporary {
-            if let Err(error) = self.env.disk.remove_dir_all(&self.data_dir) {
-                tracing::warn!("{} was not removed: {error}", self.data_dir.display());
-            }
+        if self.temporary
+            && let Err(error) = self.env.disk.remove_dir_all(&self.data_dir)
+        {
+            tracing::warn!("{} was not removed: {error}", self.data_dir.display());
         }
         jobs
     }

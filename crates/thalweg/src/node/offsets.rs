@@ -19,7 +19,7 @@ impl std::fmt::Debug for Offsets {
 }
 
 /// What connectors call with a group and its positions.
-pub type PositionPublisher = Arc<dyn Fn(&str, &[(TopicPartition, Offset)]) + Send + Sync>;
+pub(super) type PositionPublisher = Arc<dyn Fn(&str, &[(TopicPartition, Offset)]) + Send + Sync>;
 
 impl Offsets {
     /// Commits from now on through this door.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where lines of `print` and of top-level queries go.
-pub type Stdout = Arc<dyn Fn(&[u8]) + Send + Sync>;
+pub(super) type Stdout = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// How to open a node.
 #[derive(Clone)]

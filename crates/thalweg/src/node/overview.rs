@@ -77,30 +77,44 @@ impl MetricsSource for NodeOverview {
         let jobs = self.node.jobs();
         let statuses: Vec<_> =
             jobs.iter().map(|job| (job.name().to_owned(), job.status())).collect();
-        let of_jobs = |name: &str, help: &str, kind, value: &dyn Fn(&thalweg_engine::JobStatus) -> f64| {
-            let samples = statuses.iter().map(|(job, status)| Sample {
-                suffix: "",
-                labels: vec![("job".to_owned(), job.clone())],
-                value: value(status),
-            });
-            MetricFamily {
-                name: name.to_owned(),
-                help: help.to_owned(),
-                kind,
-                samples: samples.collect(),
-            }
-        };
+        let of_jobs =
+            |name: &str, help: &str, kind, value: &dyn Fn(&thalweg_engine::JobStatus) -> f64| {
+                let samples = statuses.iter().map(|(job, status)| Sample {
+                    suffix: "",
+                    labels: vec![("job".to_owned(), job.clone())],
+                    value: value(status),
+                });
+                MetricFamily {
+                    name: name.to_owned(),
+                    help: help.to_owned(),
+                    kind,
+                    samples: samples.collect(),
+                }
+            };
         use MetricKind::{Counter, Gauge};
         let lag = |status: &thalweg_engine::JobStatus| {
             status.splits.iter().map(thalweg_engine::SplitStatus::lag).sum::<u64>() as f64
         };
         vec![
-            of_jobs("thalweg_job_rows_in_total", "Records read.", Counter, &|s| s.totals.rows_in as f64),
-            of_jobs("thalweg_job_rows_out_total", "Rows written.", Counter, &|s| s.totals.rows_out as f64),
-            of_jobs("thalweg_job_late_rows_total", "Rows that came too late.", Counter, &|s| s.totals.late as f64),
-            of_jobs("thalweg_job_bad_records_total", "Records that are no rows.", Counter, &|s| s.totals.bad as f64),
+            of_jobs("thalweg_job_rows_in_total", "Records read.", Counter, &|s| {
+                s.totals.rows_in as f64
+            }),
+            of_jobs("thalweg_job_rows_out_total", "Rows written.", Counter, &|s| {
+                s.totals.rows_out as f64
+            }),
+            of_jobs("thalweg_job_late_rows_total", "Rows that came too late.", Counter, &|s| {
+                s.totals.late as f64
+            }),
+            of_jobs("thalweg_job_bad_records_total", "Records that are no rows.", Counter, &|s| {
+                s.totals.bad as f64
+            }),
             of_jobs("thalweg_job_epoch", "Last published epoch.", Gauge, &|s| s.published.0 as f64),
-            of_jobs("thalweg_job_lag_positions", "Input that is there and not committed, in positions.", Gauge, &lag),
+            of_jobs(
+                "thalweg_job_lag_positions",
+                "Input that is there and not committed, in positions.",
+                Gauge,
+                &lag,
+            ),
             of_jobs("thalweg_job_running", "Whether the job runs.", Gauge, &|s| {
                 f64::from(u8::from(s.state == JobState::Running))
             }),

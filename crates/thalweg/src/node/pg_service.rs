@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use thalweg_core::authorizer::Principal;
 use thalweg_serve::pgwire::{
-    CatalogInfo, ParamType, ParamValue, PgError, Prepared, Relation, RelationKind, SqlResponse, SqlService, SqlSession, sqlstate, substitute,
+    CatalogInfo, ParamType, ParamValue, PgError, Prepared, Relation, RelationKind, SqlResponse,
+    SqlService, SqlSession, sqlstate, substitute,
 };
 use thalweg_serve::view::{StoredView, ViewEvent};
 use thalweg_sql::catalog::CatalogObject;
@@ -16,8 +17,8 @@ use thalweg_sql::error::SqlError;
 use thalweg_sql::parser::{Statement, parse, parse_one};
 use thalweg_stream::ChangeBatch;
 
-use super::session::{Answer, Session};
 use super::Node;
+use super::session::{Answer, Session};
 
 /// Makes sessions for the door.
 pub(crate) struct PgService {

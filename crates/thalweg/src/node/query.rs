@@ -57,7 +57,7 @@ impl ViewResolver for Resolver<'_> {
             CatalogObject::View(view) if view.materialized => {
                 let rows = self.node.view_rows(&[&view.name.to_string()]);
                 let mut rows = rows.map_err(failed)?;
-                Ok(rows.pop().map(|rows| rows.batches))
+                Ok(rows.pop())
             }
             CatalogObject::Table(_) => {
                 let node = Arc::clone(self.node);

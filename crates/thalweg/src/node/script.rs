@@ -84,7 +84,7 @@ impl Script {
                 self.wait_if_bounded(&job).await?;
                 let names: Vec<&str> = job.views().iter().map(String::as_str).collect();
                 for rows in self.session.node.view_rows(&names)? {
-                    self.print(&rows.batches)?;
+                    self.print(&rows)?;
                 }
                 Ok(())
             }

@@ -62,7 +62,9 @@ impl Session {
     /// What is wrong with the statement, with its place in the text.
     pub async fn execute(&mut self, parsed: &ParsedStatement) -> Result<Answer, SqlError> {
         match self.sql.execute(&parsed.statement)? {
-            Outcome::Rows { schema, rows } => return Ok(Answer::Rows { schema, batches: vec![rows] }),
+            Outcome::Rows { schema, rows } => {
+                return Ok(Answer::Rows { schema, batches: vec![rows] });
+            }
             Outcome::Done { tag, created, dropped } => {
                 if !created.is_empty() || !dropped.is_empty() {
                     self.keep_definition(&parsed.text)?;
@@ -243,15 +245,17 @@ pub(super) fn resume(node: &Arc<Node>, events: Vec<CatalogEvent>) -> anyhow::Res
 fn keeps_view(pending: &[NewJob], job: u64) -> bool {
     use thalweg_stream::graph::Operator;
     pending.iter().any(|new| {
-        let is_view = |node: &thalweg_stream::graph::Node| {
-            matches!(node.operator, Operator::View { .. })
-        };
+        let is_view =
+            |node: &thalweg_stream::graph::Node| matches!(node.operator, Operator::View { .. });
         new.id.0 == job && new.graph.nodes.iter().any(is_view)
     })
 }
 
 fn stored(sql: &str, error: &SqlError) -> anyhow::Error {
-    anyhow::anyhow!("a statement of the catalog cannot be carried out again:\n{}", error.render(sql))
+    anyhow::anyhow!(
+        "a statement of the catalog cannot be carried out again:\n{}",
+        error.render(sql)
+    )
 }
 
 impl Session {
@@ -284,7 +288,9 @@ impl Session {
         };
         match planned {
             PlannedInsert::Job(planned) => Ok(planned),
-            PlannedInsert::Rows { .. } => Err(SqlError::new(ErrorCode::Internal, "the statement starts no job")),
+            PlannedInsert::Rows { .. } => {
+                Err(SqlError::new(ErrorCode::Internal, "the statement starts no job"))
+            }
         }
     }
 }
@@ -354,12 +360,19 @@ impl Node {
                 match (outcome.state, node.upgrade()) {
                     (JobState::Finished, Some(node)) if job.views().is_empty() => {
                         if let Err(error) = node.end_job(&job, EndReason::Finished) {
-                            tracing::debug!("the end of job '{}' was not kept: {error}", job.name());
+                            tracing::debug!(
+                                "the end of job '{}' was not kept: {error}",
+                                job.name()
+                            );
                         }
                     }
                     (JobState::Failed, _) => {
                         let error = outcome.error.map(|error| error.to_string());
-                        tracing::error!("job '{}' failed: {}", job.name(), error.unwrap_or_default());
+                        tracing::error!(
+                            "job '{}' failed: {}",
+                            job.name(),
+                            error.unwrap_or_default()
+                        );
                     }
                     _ => {}
                 }
@@ -374,7 +387,8 @@ impl Node {
 fn find_job(node: &Node, id_or_name: &str) -> Result<Arc<Job>, SqlError> {
     node.jobs.find(id_or_name).ok_or_else(|| {
         let message = format!("there is no job '{id_or_name}'");
-        SqlError::new(ErrorCode::UnknownObject, message).with_hint("SHOW JOBS lists them".to_owned())
+        SqlError::new(ErrorCode::UnknownObject, message)
+            .with_hint("SHOW JOBS lists them".to_owned())
     })
 }
 
@@ -398,8 +412,7 @@ fn show_jobs(node: &Node) -> Answer {
             ]
         })
         .collect();
-    let headings =
-        ["id", "name", "state", "epoch", "rows_in", "rows_out", "late", "bad", "error"];
+    let headings = ["id", "name", "state", "epoch", "rows_in", "rows_out", "late", "bad", "error"];
     let (schema, batch) = text_rows(&headings, &rows);
     Answer::Rows { schema, batches: vec![batch] }
 }
@@ -449,6 +462,7 @@ fn watermark_text(watermark: i64) -> String {
 
 /// A job's error as a statement's.
 pub(super) fn job_error(error: JobError) -> SqlError {
-    let code = if error.is_incompatible() { ErrorCode::InvalidDefinition } else { ErrorCode::Execution };
+    let code =
+        if error.is_incompatible() { ErrorCode::InvalidDefinition } else { ErrorCode::Execution };
     SqlError::new(code, error.to_string())
 }

@@ -3,17 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use thalweg_serve::view::StoredView;
 
 use super::Node;
-
-/// The rows of a view at one epoch.
-#[derive(Clone, Debug)]
-pub(crate) struct ViewRows {
-    pub(crate) schema: SchemaRef,
-    pub(crate) batches: Vec<RecordBatch>,
-}
 
 impl Node {
     /// A view by its full name.
@@ -21,15 +13,9 @@ impl Node {
         self.views.get(name)
     }
 
-    /// Several views, those of one job at the same epoch.
-    pub(crate) fn view_rows(&self, names: &[&str]) -> anyhow::Result<Vec<ViewRows>> {
+    /// The rows of several views, those of one job at the same epoch.
+    pub(crate) fn view_rows(&self, names: &[&str]) -> anyhow::Result<Vec<Vec<RecordBatch>>> {
         let snapshots = self.views.snapshot(names)?;
-        snapshots
-            .into_iter()
-            .map(|snapshot| {
-                let batches = snapshot.batches().collect::<Result<Vec<_>, _>>()?;
-                Ok(ViewRows { schema: Arc::clone(snapshot.schema()), batches })
-            })
-            .collect()
+        snapshots.iter().map(|snapshot| Ok(snapshot.to_batches()?)).collect()
     }
 }

@@ -103,8 +103,10 @@ impl Display {
              ORDER BY sensor LIMIT {TABLE_ROWS}"
         );
         let rows = self.node.query_text(&query).await?;
-        let mut lines =
-            vec![format!("{:<12} {:>24} {:>9} {:>9}", "sensor", "average until", "celsius", "readings")];
+        let mut lines = vec![format!(
+            "{:<12} {:>24} {:>9} {:>9}",
+            "sensor", "average until", "celsius", "readings"
+        )];
         for row in rows {
             let cell = |index: usize| row.get(index).map_or("", String::as_str);
             let celsius = cell(2).parse::<f64>().unwrap_or(f64::NAN);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use thalweg_core::env::{Env, JoinHandle};
 use thalweg_core::partition_log::{LogStore, append_durably};
-use thalweg_core::time::Millis;
 use thalweg_core::record_batch::{BatchBuilder, Compression, NewRecord};
+use thalweg_core::time::Millis;
 
 use super::{INPUT_TOPIC, PARTITIONS, Reading, ReadingKind, Sensors};
 use crate::node::Node;
@@ -94,12 +94,7 @@ fn feed(env: &Env, log: &dyn LogStore, sensors: usize, stop: &AtomicBool) -> Pro
     produced
 }
 
-fn write(
-    log: &dyn LogStore,
-    partition: i32,
-    reading: &Reading,
-    now: Millis,
-) -> anyhow::Result<()> {
+fn write(log: &dyn LogStore, partition: i32, reading: &Reading, now: Millis) -> anyhow::Result<()> {
     let mut batch = BatchBuilder::new(Compression::None);
     batch.push(&NewRecord {
         timestamp: now,

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use super::{INPUT_TOPIC, Produced};
 use crate::node::Node;
 
@@ -16,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a job made of its input.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JobAccount {
+pub(super) struct JobAccount {
     /// Name of the job.
     pub name: String,
     /// Records it read.
@@ -81,7 +80,11 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n{} records on topic '{INPUT_TOPIC}' ({} unreadable)", self.produced.records, self.produced.unreadable)?;
+        writeln!(
+            f,
+            "\n{} records on topic '{INPUT_TOPIC}' ({} unreadable)",
+            self.produced.records, self.produced.unreadable
+        )?;
         for job in &self.jobs {
             let used = job.rows_in.saturating_sub(job.late + job.bad);
             writeln!(

@@ -43,11 +43,7 @@ pub(crate) async fn handle(
 }
 
 /// Reads, and reads on each time there is more, until there is enough to answer.
-async fn collect_until(
-    mut fetch: Fetch,
-    min_bytes: usize,
-    mut deadline: Pin<Box<Sleep>>,
-) -> Fetch {
+async fn collect_until(mut fetch: Fetch, min_bytes: usize, mut deadline: Pin<Box<Sleep>>) -> Fetch {
     let arrivals = Arc::new(Notify::new());
     let mut watches = Vec::new();
     loop {

@@ -1,8 +1,6 @@
 //! Arithmetic of numbers with Java's semantics: whole numbers wrap, division by zero is
 //! an error; decimals are exact, and null where they do not fit.
 
-use std::sync::Arc;
-
 use datafusion::arrow::array::{ArrowNativeTypeOp, Datum, PrimitiveArray};
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{
@@ -194,7 +192,7 @@ pub(super) fn negate(kind: &SqlType) -> Bound {
     let kind = if *kind == SqlType::Null { SqlType::Int } else { kind.clone() };
     let kernel = Kernel::new(move |arguments, rows| {
         let array = arguments[0].to_array(rows).map_err(|error| error.to_string())?;
-        numeric::neg_wrapping(array.as_ref()).map_err(|error| error.to_string()).map(Arc::from)
+        numeric::neg_wrapping(array.as_ref()).map_err(|error| error.to_string())
     });
     Bound::new(vec![kind.clone()], kind, kernel)
 }

@@ -26,8 +26,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
             let text = Text::of(&arguments[0])?;
             bools(rows, |row| {
                 Ok(Some(
-                    text.get(row)
-                        .is_some_and(|text| crate::functions::arithmetic::decimal::is_number(text)),
+                    text.get(row).is_some_and(crate::functions::arithmetic::decimal::is_number),
                 ))
             })
         });
