@@ -1,7 +1,7 @@
 //! Keys: how rows are told apart, and to which key group a row belongs.
 //!
 //! The group of a key follows from a specified hash of specified bytes
-//! ([`canonical`]), so it is the same in every process, version and physical form of the
+//! (`canonical`), so it is the same in every process, version and physical form of the
 //! data. Repartition topics and snapshots rest on it.
 
 pub(crate) mod canonical;
