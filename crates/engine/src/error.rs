@@ -38,6 +38,9 @@ pub enum JobError {
     /// A newer incarnation of the job has taken over; this one is to end quietly.
     #[error("a newer incarnation of the job has taken over: {0}")]
     Fenced(String),
+    /// It was told to stop at once.
+    #[error("the job was told to stop at once")]
+    Aborted,
     /// What is stored is damaged.
     #[error("{0}")]
     Corrupt(String),

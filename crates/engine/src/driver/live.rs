@@ -14,6 +14,9 @@ use crate::options::JobOptions;
 
 /// New splits that one epoch takes, so that its entry stays small.
 const NEW_SPLITS: usize = 10_000;
+/// Splits with a known end that are read at once, so that a folder of many files does not
+/// take as many file handles.
+const ENDING_SPLITS: usize = 64;
 /// Smallest share of a split in an epoch, in bytes.
 const SMALLEST_SHARE: u64 = 16 << 10;
 
@@ -83,7 +86,8 @@ impl LiveDriver {
         driven.more |= !events.is_empty();
         let ready = self.look(ledger)?;
         let ranges = self.take_ranges(ledger, &ready, &mut driven.more)?;
-        self.find_ends(ledger, &ready, &ranges, &mut events);
+        // Where a split ends, another one's turn may come.
+        driven.more |= self.find_ends(ledger, &ready, &ranges, &mut events);
         self.find_idle(ledger, &ready, input.now_ns, &mut events);
         let now = input.now.max(ledger.now);
         let timer_due = input.timer.is_some_and(|timer| timer <= now && timer > ledger.now);
@@ -137,14 +141,18 @@ impl LiveDriver {
         Ok(false)
     }
 
-    /// How far each split can be read; `None` for those that are finished.
+    /// How far each split can be read; `None` for those that are finished, or wait until
+    /// others are.
     fn look(&mut self, ledger: &Ledger) -> Result<Vec<Option<Available>>> {
         let mut ready = Vec::with_capacity(self.splits.len());
+        let mut ending = 0;
         for (feed, split) in self.splits.iter_mut().zip(&ledger.splits) {
-            if split.finished {
+            let ends = split.info.end.is_some();
+            if split.finished || (ends && ending == ENDING_SPLITS) {
                 ready.push(None);
                 continue;
             }
+            ending += usize::from(ends);
             let reader = match &mut feed.reader {
                 Some(reader) => reader,
                 None => feed.reader.insert(self.feeds[split.source].source.open(&split.info)?),
@@ -201,14 +209,15 @@ impl LiveDriver {
         }
     }
 
-    /// Splits that end with this epoch.
+    /// Splits that end with this epoch; says whether there are any.
     fn find_ends(
         &mut self,
         ledger: &Ledger,
         ready: &[Option<Available>],
         ranges: &[SplitRange],
         events: &mut Vec<Event>,
-    ) {
+    ) -> bool {
+        let before = events.len();
         let mut ranges = ranges.iter().peekable();
         for (split, available) in ready.iter().enumerate() {
             let range = ranges.next_if(|range| range.split == split);
@@ -218,6 +227,7 @@ impl LiveDriver {
                 events.push(Event::EndOfSplit(split));
             }
         }
+        events.len() > before
     }
 
     /// Splits that were empty for their whole timeout.

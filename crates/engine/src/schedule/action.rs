@@ -217,8 +217,7 @@ impl Core {
                         if state.ending < Ending::Snapshot {
                             state.snapshot_begun = state.snapshot.unwrap_or(Epoch(0));
                         }
-                        tracing::warn!(%error, epoch = epoch.0, "snapshot failed");
-                        state.alarms.push(format!("snapshot of epoch {epoch} failed: {error}"));
+                        state.alarm(format!("snapshot of epoch {epoch} failed: {error}"));
                     }
                 }
             }

@@ -123,7 +123,7 @@ impl Core {
     pub(crate) fn abort(&self) {
         let mut state = self.state.lock();
         let now_ns = self.env.clock.monotonic_ns();
-        state.fail(JobError::Fenced("it was told to stop at once".into()), now_ns);
+        state.fail(JobError::Aborted, now_ns);
         self.notify(&state);
     }
 

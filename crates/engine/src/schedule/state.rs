@@ -19,6 +19,9 @@ use crate::snapshot::{SnapshotDraft, SnapshotPolicy};
 use crate::status::JobState;
 use crate::task::{EdgeInput, InputRun, Task, UnitOutput};
 
+/// Alarms that are kept.
+const ALARMS: usize = 64;
+
 /// A subtask at home, or out on a thread.
 pub(super) struct TaskSlot {
     pub(super) task: Option<Box<Task>>,
@@ -321,7 +324,9 @@ impl State {
                 self.call = false;
                 let driver = self.driver.take().ok_or_else(gone)?;
                 let now = self.clock.now();
-                self.alarms.extend(self.clock.alarm());
+                if let Some(alarm) = self.clock.alarm() {
+                    self.alarm(alarm);
+                }
                 let input = DriveInput { now, now_ns, timer: self.timer() };
                 Action::Drive { driver, input }
             }
@@ -410,6 +415,15 @@ impl State {
             left: subtasks.clone().collect(),
             outputs: subtasks.map(|number| (0..number).map(|_| None).collect()).collect(),
         });
+    }
+
+    /// Keeps something odd for people to see; the newest ones.
+    pub(super) fn alarm(&mut self, alarm: String) {
+        tracing::warn!("{alarm}");
+        if self.alarms.len() == ALARMS {
+            self.alarms.remove(0);
+        }
+        self.alarms.push(alarm);
     }
 
     /// Ends the job with an error; the first one counts.

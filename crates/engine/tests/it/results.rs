@@ -295,3 +295,54 @@ fn processing_time_windows_fire_by_the_clock_and_replay_at_the_recorded_time() {
     assert_eq!(out.len(), 3);
     assert!(out[2].starts_with("+I[a, 1, 5, "), "{out:?}");
 }
+
+#[test]
+fn a_union_of_two_sources_comes_together_in_one_subtask() {
+    let rig = Rig::new(8);
+    for topic in ["left", "right"] {
+        rig.topic(topic, 2);
+    }
+    rig.topic("out", 1);
+    let mut builder = Builder::default();
+    let left = builder.source(None);
+    let right = builder.source(None);
+    let both = builder.pass(&[(left, Exchange::Forward), (right, Exchange::Forward)]);
+    let window = builder.tumble(both, Exchange::Single, 1_000);
+    let sink = builder.sink(window);
+    let mut services = connect(&rig, (left, "left"), (sink, "out"), None);
+    services.sources.insert(right, rig.source("right"));
+    let spec = rig.spec(&builder.graph, 3, JobOptions::default());
+    let job = rig.start(spec, services).unwrap();
+    for (topic, partition) in [("left", 0), ("left", 1), ("right", 0), ("right", 1)] {
+        rig.append(topic, partition, &["a,1,100", "b,10,200", "c,1,1500"]);
+        rig.settle(&job);
+    }
+    let want = [window_of("a", 4, 4), window_of("b", 4, 40)];
+    assert_eq!(sorted(rig.read("out")), want, "the slowest of all partitions decides");
+    let status = job.status();
+    let sources: Vec<_> = status.splits.iter().map(|split| split.source.as_str()).collect();
+    assert_eq!(sources, ["source-0", "source-0", "source-1", "source-1"]);
+}
+
+fn window_of(key: &str, count: i64, sum: i64) -> String {
+    window(key, count, sum, 0)
+}
+
+#[test]
+fn many_splits_that_end_are_read_a_few_at_a_time() {
+    let rig = Rig::new(9);
+    rig.topic("in", 200);
+    rig.topic("out", 1);
+    for partition in 0..200 {
+        rig.append("in", partition, &[&format!("k,{partition},{}", 1_000 - partition)]);
+    }
+    let (graph, [source, node, sink]) = windows(None);
+    let mut services = connect(&rig, (source, "in"), (sink, "out"), Some((node, "out")));
+    services.sources.insert(source, rig.bounded("in"));
+    let job = rig.start(rig.spec(&graph, 2, JobOptions::default()), services).unwrap();
+    rig.settle(&job);
+    assert_eq!(job.status().state, JobState::Finished, "{:?}", job.error());
+    assert_eq!(job.status().totals.late, 0, "those not read yet hold the watermark back");
+    let sum = 199 * 200 / 2;
+    assert_eq!(sorted(rig.read("out")), [window("k", 1, 0, 1), window("k", 199, sum, 0)]);
+}

@@ -2,39 +2,39 @@
 //!
 //! The steps are those of `docs/spec/epochs.md`, section 4.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+mod found;
+mod opening;
 
-use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
 use thalweg_core::env::Env;
-use thalweg_core::ids::{Epoch, Incarnation, Offset, ProducerId};
-use thalweg_core::partition_log::{PartitionLog, Waker, Watch};
+use thalweg_core::ids::{Incarnation, ProducerId};
+use thalweg_core::partition_log::PartitionLog;
 use thalweg_state::{Snapshot, SnapshotStore};
-use thalweg_stream::graph::{NodeId, Operator};
+use thalweg_stream::graph::NodeId;
 use thalweg_stream::sink::SinkRef;
 use thalweg_stream::source::SourceRef;
 use thalweg_stream::view::ViewRef;
 
-use crate::clock::EpochClock;
-use crate::commit::Committer;
-use crate::driver::{Driver, LiveDriver, Replay, SourceFeed};
 use crate::error::{JobError, Result};
-use crate::exchange::{EdgeBudget, SpillDir};
 use crate::job::{JobId, JobServices, JobSpec};
 use crate::journal::{
-    self, EndState, EpochEntry, Header, JournalReader, JournalWriter, Progress, RESULT_VERSION,
-    Record, SinkPin,
+    self, EndState, Header, JournalReader, JournalWriter, Progress, RESULT_VERSION, Record, SinkPin,
 };
 use crate::ledger::{Ledger, PinPoint};
 use crate::plan::{OutputKind, Plan};
 use crate::publish::Publisher;
-use crate::schedule::{Core, CoreParts, State, StateParts};
-use crate::snapshot::{SnapshotMeta, SnapshotPolicy, restore_views};
-use crate::staging::{self, Staging};
-use crate::task::{Restored, TaskBuilder};
+use crate::schedule::Core;
+use crate::snapshot::{SnapshotMeta, restore_views};
+use crate::staging;
 use crate::watermark::ChannelEnd;
+use found::Found;
+use opening::Opening;
+
+/// Directory of staged files in that of the job.
+const STAGED: &str = "staged";
 
 /// Internal producer ids start here; those given to clients are below.
 const PRODUCER_BASE: i64 = 1 << 62;
@@ -191,81 +191,6 @@ fn find<T: Clone>(plan: &Plan, from: &BTreeMap<NodeId, T>, node: NodeId) -> Resu
     })
 }
 
-/// What the journal says.
-struct Found {
-    /// The last header.
-    header: Option<Header>,
-    /// Highest incarnation.
-    incarnation: Option<Incarnation>,
-    /// Last epoch of the snapshot, and of the journal.
-    restored: Epoch,
-    last: Epoch,
-    published: Epoch,
-    /// Entries that may not be published, oldest first.
-    unpublished: Vec<EpochEntry>,
-}
-
-impl Found {
-    fn new(meta: Option<&SnapshotMeta>) -> Self {
-        let restored = meta.map_or(Epoch(0), |meta| meta.ledger.epoch);
-        Self {
-            header: meta.map(|meta| meta.header.clone()),
-            incarnation: meta.map(|meta| meta.header.incarnation),
-            restored,
-            last: restored,
-            // A snapshot is taken of what is published.
-            published: restored,
-            unpublished: Vec::new(),
-        }
-    }
-
-    /// Refuses a journal whose beginning is gone.
-    fn check_start(&self, wanted: Offset, there: Offset) -> Result<()> {
-        if there > wanted {
-            return Err(JobError::Incompatible(format!(
-                "the journal starts at offset {there}, but its entries from {wanted} on are \
-                 needed: something deleted them"
-            )));
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, reader: &mut JournalReader) -> Result<()> {
-        while let Some((offset, record)) = reader.next()? {
-            match record {
-                Record::Header(header) => {
-                    self.incarnation = self.incarnation.max(Some(header.incarnation));
-                    self.header = Some(*header);
-                }
-                Record::Fence(incarnation) => {
-                    self.incarnation = self.incarnation.max(Some(incarnation));
-                }
-                Record::Progress(progress) => self.publish_through(progress.published_through),
-                Record::Epoch(entry) => self.entry(offset, *entry)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, offset: Offset, entry: EpochEntry) -> Result<()> {
-        if entry.input.epoch != self.last.next() {
-            return Err(JobError::Corrupt(format!(
-                "journal at offset {offset}: epoch {} follows epoch {}",
-                entry.input.epoch, self.last
-            )));
-        }
-        self.last = entry.input.epoch;
-        self.publish_through(entry.published_through);
-        self.unpublished.push(entry);
-        Ok(())
-    }
-
-    fn publish_through(&mut self, epoch: Epoch) {
-        self.published = self.published.max(epoch);
-        self.unpublished.retain(|entry| entry.input.epoch > self.published);
-    }
-}
-
 /// The header of this incarnation. Producer ids stay those of the first.
 fn new_header(
     spec: &JobSpec,
@@ -312,7 +237,7 @@ fn new_header(
 /// all staged files: nothing needs them any more.
 fn publish_the_rest(
     env: &Env,
-    dir: &std::path::Path,
+    dir: &Path,
     header: &Header,
     found: &Found,
     mut writer: JournalWriter,
@@ -334,8 +259,6 @@ fn publish_the_rest(
     staging::clear(env, &staging)?;
     Ok(writer)
 }
-
-const STAGED: &str = "staged";
 
 /// The ledger of the snapshot, or an empty one.
 fn restored_ledger(plan: &Plan, header: &Header, meta: Option<SnapshotMeta>) -> Ledger {
@@ -367,151 +290,4 @@ fn restored_ledger(plan: &Plan, header: &Header, meta: Option<SnapshotMeta>) -> 
     });
     ledger.sequences = sequences.collect();
     ledger
-}
-
-/// A job that has taken its journal over.
-struct Opening {
-    spec: JobSpec,
-    env: Env,
-    dir: PathBuf,
-    plan: Arc<Plan>,
-    parts: Connected,
-    header: Header,
-    ledger: Ledger,
-    journal: Arc<dyn PartitionLog>,
-    journal_start: Offset,
-    found: Found,
-    store: SnapshotStore,
-    snapshot: Option<Snapshot>,
-    alarms: Vec<String>,
-}
-
-impl Opening {
-    /// Builds tasks, driver and committer, and starts to listen to the sources.
-    fn finish(mut self, journal: JournalWriter, publisher: Publisher) -> Result<Arc<Core>> {
-        let options = self.spec.options.clone();
-        let staging = Arc::new(Staging::new(
-            self.env.clone(),
-            self.dir.join(STAGED),
-            self.header.incarnation,
-            options.output_bytes,
-        ));
-        let tasks = self.tasks(&staging)?;
-        let (feeds, listeners) = self.feeds();
-        let live = LiveDriver::new(self.env.clone(), feeds, &options);
-        let replay = (self.found.last > self.found.restored).then(|| {
-            let reader = JournalReader::new(Arc::clone(&self.journal), self.journal_start);
-            Replay::new(reader, self.found.last)
-        });
-        let driver = Driver::new(self.ledger.clone(), replay, live);
-        let clock = EpochClock::new(Arc::clone(&self.env.clock), self.ledger.now);
-        let policy = SnapshotPolicy::new(&options, self.env.clock.monotonic_ns());
-        let cut_now = self.ledger.now;
-        // Until there are as many as are kept, the job's start is needed.
-        let enough = self.ledger.pins.len() >= options.snapshots_kept.max(1);
-        let oldest = self.ledger.pins.first().filter(|_| enough).cloned();
-        let ledger = Arc::new(Mutex::new(self.ledger));
-        let published = Arc::new(AtomicU64::new(self.found.last.0));
-        let committer = Committer {
-            journal,
-            header: self.header.clone(),
-            staging: Arc::clone(&staging),
-            inline_bytes: options.inline_bytes,
-            ledger: Arc::clone(&ledger),
-            published: Arc::clone(&published),
-            view_count: self.plan.views.len(),
-        };
-        let state = State::new(StateParts {
-            driver,
-            tasks,
-            committer,
-            publisher,
-            clock,
-            cut_now,
-            policy,
-            restored: self.found.restored,
-            last: self.found.last,
-            alarms: std::mem::take(&mut self.alarms),
-            snapshot: self.snapshot.as_ref().map(Snapshot::epoch),
-        });
-        let core = Core::new(
-            CoreParts {
-                env: self.env,
-                id: self.spec.id,
-                name: self.spec.name,
-                incarnation: self.header.incarnation,
-                plan: self.plan,
-                options,
-                sources: self.parts.sources,
-                journal: self.journal,
-                ledger,
-                published,
-                staging,
-                snapshots: self.store,
-            },
-            state,
-        );
-        core.pin(&oldest.unwrap_or_else(PinPoint::start));
-        listeners.listen(&core);
-        Ok(core)
-    }
-
-    fn tasks(&self, staging: &Arc<Staging>) -> Result<Vec<Vec<crate::task::Task>>> {
-        let spill = SpillDir::new(self.env.clone(), self.dir.join("spill"))?;
-        let builder = TaskBuilder {
-            plan: &self.plan,
-            options: &self.spec.options,
-            sources: &self.parts.sources,
-            sinks: &self.parts.sinks,
-            budget: EdgeBudget::new(self.spec.options.edge_bytes, spill),
-            staging: Arc::clone(staging),
-            restored: Restored { ledger: &self.ledger, snapshot: self.snapshot.as_ref() },
-        };
-        builder.build()
-    }
-
-    /// The sources as the driver sees them, and what calls it.
-    fn feeds(&self) -> (Vec<SourceFeed>, Listeners) {
-        let listeners = Listeners::default();
-        let mut feeds = Vec::new();
-        for (source, &node) in self.parts.sources.iter().zip(&self.plan.sources) {
-            let idle_timeout = match &self.plan.graph.nodes[node].operator {
-                Operator::Source(node) => {
-                    node.watermark.as_ref().and_then(|watermark| watermark.idle_timeout)
-                }
-                _ => None,
-            };
-            let watch = source.watch(listeners.waker());
-            let calls = watch.is_some();
-            listeners.watches.lock().extend(watch);
-            feeds.push(SourceFeed { source: Arc::clone(source), idle_timeout, calls });
-        }
-        (feeds, listeners)
-    }
-}
-
-/// Calls from sources, before and after there is a core to call.
-#[derive(Default)]
-struct Listeners {
-    core: Arc<Mutex<std::sync::Weak<Core>>>,
-    watches: Mutex<Vec<Watch>>,
-}
-
-impl Listeners {
-    fn waker(&self) -> Waker {
-        let core = Arc::clone(&self.core);
-        Arc::new(move || {
-            let core = core.lock().upgrade();
-            if let Some(core) = core {
-                core.call_driver();
-            }
-        })
-    }
-
-    /// From here on calls reach the core. Those that came before are no loss: the driver
-    /// looks at all sources at its start.
-    fn listen(self, core: &Arc<Core>) {
-        *self.core.lock() = Arc::downgrade(core);
-        core.keep_watches(std::mem::take(&mut *self.watches.lock()));
-    }
 }
