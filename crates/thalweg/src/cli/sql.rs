@@ -197,7 +197,9 @@ fn caret(text: &str, position: usize) -> String {
 fn print_change(headings: &[String], cells: &[Option<String>]) -> Result<(), Failure> {
     let has_kind = headings.first().is_some_and(|name| name == "op");
     let kind = if has_kind { cells[0].as_deref().unwrap_or("+I") } else { "+I" };
-    let cells = cells.iter().skip(usize::from(has_kind));
+    // A subscription's rows begin with the change's kind and its epoch.
+    let has_epoch = has_kind && headings.get(1).is_some_and(|name| name == "epoch");
+    let cells = cells.iter().skip(usize::from(has_kind) + usize::from(has_epoch));
     let cells: Vec<&str> = cells.map(|cell| cell.as_deref().unwrap_or("null")).collect();
     writeln!(std::io::stdout(), "{kind}[{}]", cells.join(", "))?;
     Ok(())
