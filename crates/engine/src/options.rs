@@ -17,6 +17,9 @@ pub struct JobOptions {
     /// A row whose event time lies further than this in front of "now" becomes a bad
     /// record instead of moving the watermark. Recorded with the plan.
     pub max_future_ms: Option<Millis>,
+    /// Output that a sink writer holds before it is asked for its chunks, in bytes. Changes
+    /// where chunks end; recorded with the plan.
+    pub writer_bytes: usize,
     /// Version of the time-zone data that expressions use. Recorded.
     pub time_zone_version: String,
 
@@ -30,8 +33,6 @@ pub struct JobOptions {
     pub edge_bytes: usize,
     /// Output that waits for its publication in memory, in bytes.
     pub output_bytes: usize,
-    /// Output that a sink writer holds before it is asked for its chunks.
-    pub writer_bytes: usize,
     /// Output of an epoch that stands in the journal itself, in bytes.
     pub inline_bytes: usize,
 
@@ -61,13 +62,13 @@ impl Default for JobOptions {
             batch_rows: 8192,
             auto_watermark_interval_ms: 200,
             max_future_ms: None,
+            writer_bytes: 4 << 20,
             time_zone_version: String::new(),
             epoch_bytes_min: 256 << 10,
             epoch_bytes_max: 8 << 20,
             epochs_in_flight: 8,
             edge_bytes: 64 << 20,
             output_bytes: 32 << 20,
-            writer_bytes: 4 << 20,
             inline_bytes: 256 << 10,
             replay_target_ms: 1000,
             snapshot_interval_ms: None,

@@ -32,8 +32,11 @@ pub(super) fn describe(graph: &Graph, options: &JobOptions, outputs: &[Output]) 
     let _ = writeln!(text, "outputs {}", keys.join(" "));
     let _ = writeln!(
         text,
-        "options batch_rows={} auto_watermark_interval_ms={} max_future_ms={:?}",
-        options.batch_rows, options.auto_watermark_interval_ms, options.max_future_ms
+        "options batch_rows={} writer_bytes={} auto_watermark_interval_ms={} max_future_ms={:?}",
+        options.batch_rows,
+        options.writer_bytes,
+        options.auto_watermark_interval_ms,
+        options.max_future_ms
     );
     text
 }
