@@ -196,6 +196,8 @@ async fn ask_until_broken(seen: &Seen, client: &tokio_postgres::Client) {
     for round in 0_u32.. {
         // The other view grows without end, and does not change once it is shown.
         let asked = match round % 10 {
+            // The same over the other protocol.
+            4 => sql::totals_prepared(client).await.map(|answer| seen.totals_answer(answer)),
             9 => sql::per_second(client).await.map(|answer| seen.windows_answer(answer)),
             _ => sql::totals(client).await.map(|answer| seen.totals_answer(answer)),
         };

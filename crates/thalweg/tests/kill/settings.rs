@@ -42,7 +42,7 @@ impl Settings {
             kills: u32::try_from(number("THALWEG_KILLS", 12)?)?,
             mean_run: Duration::from_millis(number("THALWEG_KILL_MEAN_MS", 900)?),
             rate: u32::try_from(number("THALWEG_KILL_RATE", 300)?.max(1))?,
-            deadline: Duration::from_secs(number("THALWEG_KILL_DEADLINE_S", 60)?),
+            deadline: Duration::from_secs(number("THALWEG_KILL_DEADLINE_S", 120)?),
             sql: std::env::var("THALWEG_KILL_SQL").as_deref() != Ok("off"),
             command,
         })

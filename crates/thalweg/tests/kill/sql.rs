@@ -138,6 +138,34 @@ pub(crate) async fn totals(client: &tokio_postgres::Client) -> Result<TotalsView
     Ok(view)
 }
 
+/// Asks for view `totals` over the extended protocol, with binary values.
+pub(crate) async fn totals_prepared(
+    client: &tokio_postgres::Client,
+) -> Result<TotalsView, ViewError> {
+    let query =
+        "SELECT sensor, readings, celsius, coldest, hottest FROM totals WHERE readings > $1";
+    let mut view = TotalsView::new();
+    for row in client.query(query, &[&0_i64]).await.map_err(ViewError::Door)? {
+        let degrees = |column: usize| quarters(row.try_get::<_, f64>(column).ok()?);
+        let decoded = (|| {
+            let (sum, min, max) = (degrees(2)?, degrees(3)?, degrees(4)?);
+            let totals = Totals { count: row.try_get(1).ok()?, sum, min, max };
+            Some((row.try_get(0).ok()?, totals))
+        })();
+        let unreadable = || ViewError::Answer(format!("view totals, prepared: {row:?}"));
+        let (sensor, totals) = decoded.ok_or_else(unreadable)?;
+        view.insert(sensor, totals);
+    }
+    Ok(view)
+}
+
+/// Number of rows of a table.
+pub(crate) async fn count(client: &tokio_postgres::Client, table: &str) -> anyhow::Result<i64> {
+    let rows = rows(client, &format!("SELECT COUNT(*) FROM {table}")).await?;
+    let count = rows.first().and_then(|row| row.get(0)?.parse().ok());
+    count.with_context(|| format!("the number of rows of {table}: {rows:?}"))
+}
+
 /// Asks for view `per_second`.
 pub(crate) async fn per_second(client: &tokio_postgres::Client) -> Result<WindowsView, ViewError> {
     let query = "SELECT sensor, window_start, readings, celsius FROM per_second";

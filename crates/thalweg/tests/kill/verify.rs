@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use tokio_postgres::Client;
 
 use crate::checker::{self, Violation};
 use crate::crowd::Crowd;
@@ -16,6 +17,13 @@ use crate::{kafka, sql};
 
 /// Violations of one rule that are printed.
 const PRINTED: usize = 12;
+
+/// The windows that a job should have given.
+struct Windows {
+    expected: BTreeMap<WindowKey, Totals>,
+    /// How many rows came too late for theirs.
+    late: usize,
+}
 
 /// What is known from outside, and where the system is.
 pub(crate) struct Evidence<'a> {
@@ -70,8 +78,36 @@ impl Evidence<'_> {
         }
     }
 
+    /// Everything that jobs gave, over both protocols.
     async fn results(&self, input: &Log) -> anyhow::Result<Vec<Violation>> {
         let rows = readings(input);
+        let client = sql::connect(&self.addresses.sql).await?;
+        let mut violations = self.row_jobs(input, &rows, &client).await?;
+        let mut late = BTreeMap::new();
+
+        let windows = self.windows_of("temperature_windows", &rows, &mut violations).await?;
+        let output = self.read("temperature_windows").await?;
+        violations.extend(checker::windows(&windows.expected, &output));
+        late.insert("temperature_windows", windows.late);
+
+        let windows = self.windows_of("per_second", &rows, &mut violations).await?;
+        let view = sql::per_second(&client).await.map_err(|error| anyhow!("{error:?}"))?;
+        violations.extend(checker::windows_view(&windows.expected, &view));
+        self.crowd.seen.windows_answer(view);
+        late.insert("per_second", windows.late);
+
+        violations.extend(checker::accounts(input, &late, &sql::jobs(&client).await?));
+        violations.extend(self.views(&rows, &client).await?);
+        Ok(violations)
+    }
+
+    /// Jobs without state, and what they could not decode.
+    async fn row_jobs(
+        &self,
+        input: &Log,
+        rows: &[Placed],
+        client: &Client,
+    ) -> anyhow::Result<Vec<Violation>> {
         let mut violations = Vec::new();
         for (topic, check) in [
             ("temperature_alerts", checker::alerts as fn(&_, &_) -> _),
@@ -79,46 +115,36 @@ impl Evidence<'_> {
         ] {
             let output = self.read(topic).await?;
             violations.extend(checker::offsets_are_dense(topic, &output));
-            violations.extend(check(&rows, &output));
+            violations.extend(check(rows, &output));
         }
         let bad = self.read(&format!("{TOPIC}.bad")).await?;
         violations.extend(checker::bad_records(input, &bad, sql::JOBS.len()));
-        let client = sql::connect(&self.addresses.sql).await?;
-        let totals = sql::totals(&client).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        violations.extend(checker::totals_view(&rows, &totals));
-        let mut late = BTreeMap::new();
-        let (expected, count) =
-            self.expected_windows(&rows, "temperature_windows", &mut violations).await?;
-        late.insert("temperature_windows", count);
-        let output = self.read("temperature_windows").await?;
-        violations.extend(checker::windows(&expected, &output));
-        let (expected, count) = self.expected_windows(&rows, "per_second", &mut violations).await?;
-        late.insert("per_second", count);
-        let view = sql::per_second(&client).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        violations.extend(checker::windows_view(&expected, &view));
-        self.crowd.seen.windows_answer(view);
-        for view in objects::listed(Kind::View, self.addresses).await? {
-            let content = sql::extra_view_rows(&client, &view).await?;
-            violations.extend(checker::extra_view(&view, &rows, &content));
-        }
-        violations.extend(checker::accounts(input, &late, &sql::jobs(&client).await?));
-        let partitions = PARTITIONS as usize;
-        violations.extend(checker::answers_are_epochs(
-            &rows,
-            partitions,
-            &self.crowd.seen.totals(),
-        ));
+        let table = format!("`{TOPIC}$bad`");
+        violations.extend(checker::side_table(&table, sql::count(client, &table).await?, &bad));
         Ok(violations)
     }
 
-    /// The windows of a batch query over the input without the job's late rows, and how
-    /// many these are.
-    async fn expected_windows(
+    /// Views without windows: as they are, as they were all the time, and those made on
+    /// the way.
+    async fn views(&self, rows: &[Placed], client: &Client) -> anyhow::Result<Vec<Violation>> {
+        let totals = sql::totals(client).await.map_err(|error| anyhow!("{error:?}"))?;
+        let mut violations = checker::totals_view(rows, &totals);
+        for view in objects::listed(Kind::View, self.addresses).await? {
+            let content = sql::extra_view_rows(client, &view).await?;
+            violations.extend(checker::extra_view(&view, rows, &content));
+        }
+        let answers = self.crowd.seen.totals();
+        violations.extend(checker::answers_are_epochs(rows, PARTITIONS as usize, &answers));
+        Ok(violations)
+    }
+
+    /// The windows of a batch query over the input without the job's late rows.
+    async fn windows_of(
         &self,
-        rows: &[Placed],
         job: &str,
+        rows: &[Placed],
         violations: &mut Vec<Violation>,
-    ) -> anyhow::Result<(BTreeMap<WindowKey, Totals>, usize)> {
+    ) -> anyhow::Result<Windows> {
         let topics = kafka::topics(&self.addresses.kafka).await?;
         let topic = topics.iter().find(|topic| topic.contains(job) && topic.ends_with(".late"));
         let log = self.read(topic.with_context(|| format!("no late rows of {job}"))?).await?;
@@ -126,7 +152,8 @@ impl Evidence<'_> {
         violations.extend(unreadable);
         let (places, implausible) = checker::late_rows(job, rows, &late);
         violations.extend(implausible);
-        Ok((checker::expected_windows(rows, PARTITIONS as usize, &places), late.len()))
+        let expected = checker::expected_windows(rows, PARTITIONS as usize, &places);
+        Ok(Windows { expected, late: late.len() })
     }
 
     async fn read(&self, topic: &str) -> anyhow::Result<Log> {

@@ -178,6 +178,16 @@ pub(crate) fn bad_records(input: &Log, kept: &Log, times: usize) -> Vec<Violatio
     findings.found
 }
 
+/// A side table has as many rows as its topic has records.
+pub(crate) fn side_table(table: &str, rows: i64, topic: &Log) -> Vec<Violation> {
+    let mut findings = Findings::of("side tables show what their topics hold");
+    let records: usize = topic.iter().map(Vec::len).sum();
+    if rows != records as i64 {
+        findings.add(format!("{table} has {rows} rows, its topic {records} records"));
+    }
+    findings.found
+}
+
 /// Each job runs and accounts for every record of the input: as many read as there are,
 /// as many bad as there are, as many late as it kept.
 pub(crate) fn accounts(

@@ -321,6 +321,12 @@ fn bad_records_are_compared() {
 }
 
 #[test]
+fn a_side_table_is_compared() {
+    kept(&side_table("t$bad", 8, &input()));
+    broken(&side_table("t$bad", 7, &input()), "t$bad has 7 rows, its topic 8 records");
+}
+
+#[test]
 fn late_rows_are_read() {
     let row = r#"{"sensor": "s-0", "celsius": 77.5, "measured_at": "2026-01-31 12:00:00.100",
         "watermark": "2026-01-31 12:00:02"}"#;
