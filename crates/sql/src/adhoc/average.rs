@@ -4,7 +4,7 @@
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::functions_aggregate::average::avg_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
@@ -39,7 +39,11 @@ impl AggregateUDFImpl for FlinkAverage {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         match types {
             [whole] if is_whole(whole) => Ok(vec![whole.clone()]),
-            _ => avg_udaf().coerce_types(types),
+            [DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::Null] => {
+                Ok(vec![DataType::Float64])
+            }
+            [decimal] if decimal.is_decimal() => Ok(vec![decimal.clone()]),
+            _ => plan_err!("AVG takes one number, not {types:?}"),
         }
     }
 

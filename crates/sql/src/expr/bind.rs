@@ -556,6 +556,7 @@ fn style_of(name: &str) -> Style {
         "$similar_to" => Style::Infix("SIMILAR TO"),
         "$not_similar_to" => Style::Infix("NOT SIMILAR TO"),
         "$negate" => Style::Prefix("-"),
+        "$item" => Style::Index,
         _ => Style::Function,
     }
 }

@@ -86,6 +86,8 @@ pub(crate) enum Style {
     Infix(&'static str),
     /// `op a`.
     Prefix(&'static str),
+    /// `a[b]`.
+    Index,
     /// `CAST(a AS type)`.
     Cast(SqlType),
     /// `TRY_CAST(a AS type)`.

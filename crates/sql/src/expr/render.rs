@@ -140,6 +140,12 @@ fn write_call(
             out.push_str(&format!(" {symbol} "));
             right.write(out, names, own + 1);
         }
+        (Style::Index, [collection, key]) => {
+            collection.write(out, names, own);
+            out.push('[');
+            key.write(out, names, 0);
+            out.push(']');
+        }
         (Style::Prefix(symbol), [inner]) => {
             out.push_str(symbol);
             inner.write(out, names, own);
@@ -181,10 +187,7 @@ fn write_literal(out: &mut String, value: &ScalarValue, sql_type: &SqlType) {
             out.push_str(&format!("TIMESTAMP '{text}'"));
         }
         SqlType::IntervalMonths => out.push_str(&format!("INTERVAL '{text}' YEAR TO MONTH")),
-        SqlType::IntervalTime => {
-            let text = text.trim_start_matches('+');
-            out.push_str(&format!("INTERVAL '{text}' DAY TO SECOND"));
-        }
+        SqlType::IntervalTime => out.push_str(&interval_literal(value, &text)),
         SqlType::Binary(_) | SqlType::Varbinary(_) => {
             let ScalarValue::Binary(Some(bytes)) = value else { return };
             let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -192,4 +195,18 @@ fn write_literal(out: &mut String, value: &ScalarValue, sql_type: &SqlType) {
         }
         _ => out.push_str(&text),
     }
+}
+
+/// In a single unit where it fits.
+fn interval_literal(value: &ScalarValue, text: &str) -> String {
+    const UNITS: [(i64, &str); 4] =
+        [(86_400_000, "DAY"), (3_600_000, "HOUR"), (60_000, "MINUTE"), (1000, "SECOND")];
+    if let ScalarValue::IntervalMonthDayNano(Some(interval)) = value {
+        let millis = cast::temporal::interval_millis(*interval);
+        let unit = UNITS.iter().find(|(length, _)| millis % length == 0 && millis != 0);
+        if let Some((length, unit)) = unit {
+            return format!("INTERVAL '{}' {unit}", millis / length);
+        }
+    }
+    format!("INTERVAL '{}' DAY TO SECOND", text.trim_start_matches('+'))
 }

@@ -189,6 +189,9 @@ impl<'a> Emitter<'a> {
     }
 
     fn scan(&mut self, rel: &Rel, scan: &Scan) -> Result<Written> {
+        let mut scan = scan.clone();
+        super::prune::prune_rows(&mut scan);
+        let scan = &scan;
         let names: Vec<String> = scan.physical.iter().map(|column| column.name.clone()).collect();
         let exprs: Vec<String> = scan.exprs.iter().map(|expr| expr.to_sql(&names)).collect();
         let watermark = scan

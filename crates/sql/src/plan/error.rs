@@ -65,6 +65,15 @@ fn from_schema(error: SchemaError) -> SqlError {
 
 fn from_plan(message: &str) -> SqlError {
     let message = tidy(message);
+    if let Some(column) = ungrouped(&message) {
+        let message = format!("column `{column}` is neither grouped nor aggregated");
+        return SqlError::new(ErrorCode::Grouping, message).with_hint(format!(
+            "add it to GROUP BY, or take MAX({column}) or another aggregate of it"
+        ));
+    }
+    if message.starts_with("Cannot create filter with non-boolean predicate") {
+        return SqlError::new(ErrorCode::TypeMismatch, "a condition must be BOOLEAN");
+    }
     let code = if message.contains("GROUP BY clause") {
         ErrorCode::Grouping
     } else if message.contains("unique expression names") {
@@ -73,6 +82,14 @@ fn from_plan(message: &str) -> SqlError {
         ErrorCode::InvalidArgument
     };
     SqlError::new(code, message)
+}
+
+/// The column that DataFusion misses in GROUP BY.
+fn ungrouped(message: &str) -> Option<String> {
+    let (before, _) = message.split_once(" must appear in the GROUP BY clause")?;
+    let (_, column) = before.rsplit_once("column ")?;
+    let column = column.trim_matches('"');
+    Some(column.rsplit('.').next().unwrap_or(column).to_owned())
 }
 
 /// Without the places in names of calls and without what follows the first line.

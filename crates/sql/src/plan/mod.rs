@@ -16,6 +16,7 @@ mod prune;
 pub(crate) mod rel;
 pub(crate) mod rewrite;
 mod scan;
+mod scans;
 mod sink;
 mod supported;
 mod window_tvf;
@@ -139,13 +140,16 @@ impl Planner<'_> {
         let provider = provider::Provider::new(self);
         let planner = SqlToRel::new_with_options(&provider, parser_options());
         let statement = sqlparser::ast::Statement::Query(Box::new(query));
-        let plan = planner.sql_statement_to_plan(statement).map_err(from_datafusion)?;
+        let plan = planner
+            .sql_statement_to_plan(statement)
+            .map_err(|error| rewriter.locate(from_datafusion(error)))?;
         let context = BindContext {
             zone: self.settings().zone(),
             places: &rewriter.places,
             database: &self.session.database,
         };
-        Ok(lower::Lowering { context }.lower(&plan)?.visible())
+        let lowered = lower::Lowering { context }.lower(&plan);
+        Ok(lowered.map_err(|error| rewriter.locate(error))?.visible())
     }
 
     /// The shape of a query, for a view's columns.
@@ -187,7 +191,8 @@ impl Planner<'_> {
         }
         let mut emitter = Emitter::new(self.settings());
         let mut uses = vec![table.name.clone()];
-        self.write_insert(&mut emitter, rel, &table, insert, &mut uses)?;
+        let rel = optimise_one(rel)?;
+        self.write_insert(&mut emitter, &rel, &table, insert, &mut uses)?;
         let name = format!("insert-into_{}", table.name);
         self.job(emitter, name, uses, None).map(PlannedInsert::Job)
     }
@@ -197,8 +202,8 @@ impl Planner<'_> {
     /// # Errors
     /// Anything wrong with one of them.
     pub(crate) fn statement_set(&self, inserts: &[Insert]) -> Result<PlannedJob> {
-        let mut emitter = Emitter::new(self.settings());
         let (mut uses, mut names) = (Vec::new(), Vec::new());
+        let (mut rels, mut tables) = (Vec::new(), Vec::new());
         for insert in inserts {
             let table = self.sink_table(insert)?;
             let rel = self.query(&insert.query)?;
@@ -209,7 +214,12 @@ impl Planner<'_> {
             }
             names.push(table.name.to_string());
             uses.push(table.name.clone());
-            self.write_insert(&mut emitter, rel, &table, insert, &mut uses)?;
+            rels.push(rel);
+            tables.push(table);
+        }
+        let mut emitter = Emitter::new(self.settings());
+        for ((rel, table), insert) in prune::optimise(rels).iter().zip(&tables).zip(inserts) {
+            self.write_insert(&mut emitter, rel, table, insert, &mut uses)?;
         }
         self.job(emitter, format!("insert-into_{}", names.join(",")), uses, None)
     }
@@ -230,7 +240,7 @@ impl Planner<'_> {
                 SqlError::not_supported("a materialized view over no table").at(create.name.span)
             );
         }
-        let rel = prune::optimise(rel);
+        let rel = optimise_one(rel)?;
         let shape = self.shape(&rel);
         let mut uses = vec![name.clone()];
         uses.extend(shape.tables.iter().cloned());
@@ -254,7 +264,7 @@ impl Planner<'_> {
         if let Some(rows) = constant(&rel)? {
             return Ok(PlannedInsert::Rows { table, rows });
         }
-        let rel = prune::optimise(rel);
+        let rel = optimise_one(rel)?;
         let uses = self.shape(&rel).tables;
         let mut emitter = Emitter::new(self.settings());
         emitter.write(&rel, Target::Table(table), true)?;
@@ -282,15 +292,14 @@ impl Planner<'_> {
     fn write_insert(
         &self,
         emitter: &mut Emitter<'_>,
-        rel: Rel,
+        rel: &Rel,
         table: &TableObject,
         insert: &Insert,
         uses: &mut Vec<FullName>,
     ) -> Result<()> {
-        let rel = prune::optimise(rel);
-        let update_before = sink::changelog(&rel, table, self.connectors, insert.table.span)?;
-        uses.extend(self.shape(&rel).tables);
-        emitter.write(&rel, Target::Table(table.sink_spec()), update_before)
+        let update_before = sink::changelog(rel, table, self.connectors, insert.table.span)?;
+        uses.extend(self.shape(rel).tables);
+        emitter.write(rel, Target::Table(table.sink_spec()), update_before)
     }
 
     fn job(
@@ -329,6 +338,11 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+fn optimise_one(rel: Rel) -> Result<Rel> {
+    let mut rels = prune::optimise(vec![rel]);
+    rels.pop().ok_or_else(|| SqlError::internal("a plan was lost"))
 }
 
 /// The rows, where they are known already.

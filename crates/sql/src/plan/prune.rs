@@ -4,19 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rel::{Rel, RelColumn, RelNode, RelTime, Scan};
+use super::scans;
 use crate::expr::{Kind, TypedExpr};
 use crate::types::{RowField, SqlType};
 
 /// Larger expressions than this are not computed twice to save a step.
 const INLINE_SIZE: usize = 8;
 
-/// Optimises a plan whose columns are all wanted.
-pub(crate) fn optimise(rel: Rel) -> Rel {
-    let width = rel.columns.len();
-    let all: BTreeSet<usize> = (0..width).collect();
-    let merged = merge(rel);
-    let pruned = exactly(prune(merged, &all, false), &all);
-    merge(pruned)
+/// Optimises the plans of a job; all their columns are wanted.
+pub(crate) fn optimise(rels: Vec<Rel>) -> Vec<Rel> {
+    let mut rels: Vec<Rel> = rels
+        .into_iter()
+        .map(|rel| {
+            let all: BTreeSet<usize> = (0..rel.columns.len()).collect();
+            let merged = scans::pull_fields(merge(rel));
+            merge(exactly(prune(merged, &all, false), &all))
+        })
+        .collect();
+    scans::share(&mut rels);
+    rels.into_iter().map(merge).collect()
 }
 
 /// A step that may have more columns than were asked for, and where those are.
@@ -223,7 +229,6 @@ fn prune_scan(mut scan: Scan, needed: &BTreeSet<usize>, timed: bool) -> (Scan, B
         remap(expr, &places);
     }
     scan.exprs = take(&scan.exprs, &needed);
-    prune_rows(&mut scan);
     (scan, needed)
 }
 
@@ -282,7 +287,7 @@ fn path_of(expr: &TypedExpr) -> Option<(usize, Vec<usize>)> {
 }
 
 /// Rows of which only some fields are read lose the others.
-fn prune_rows(scan: &mut Scan) {
+pub(crate) fn prune_rows(scan: &mut Scan) {
     let mut usage: BTreeMap<usize, Usage> = BTreeMap::new();
     for expr in &scan.exprs {
         collect_usage(expr, &mut usage);

@@ -29,6 +29,10 @@ const MARKERS: &[&str] = &["descriptor", PARTITIONED];
 pub(crate) struct Rewriter {
     /// Place of each call, by the number in its name.
     pub(crate) places: Vec<Span>,
+    /// Where names of columns and fields stand first, for errors without a place.
+    pub(crate) names: BTreeMap<String, Span>,
+    /// Where the first WHERE condition stands.
+    pub(crate) condition: Option<Span>,
     /// Functions that users named, by lower-case name.
     pub(crate) functions: BTreeMap<String, String>,
 }
@@ -53,6 +57,21 @@ impl Rewriter {
         match expr.visit(self) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(error) => Err(error),
+        }
+    }
+
+    /// Gives an error a place that DataFusion lost: that of the name it is about.
+    pub(crate) fn locate(&self, error: SqlError) -> SqlError {
+        match error.code {
+            ErrorCode::UnknownColumn | ErrorCode::AmbiguousColumn => {
+                let name = error.message.split('`').nth(1);
+                let span = name.and_then(|name| self.names.get(name)).copied();
+                error.at(span)
+            }
+            ErrorCode::TypeMismatch if error.message.starts_with("a condition") => {
+                error.at(self.condition)
+            }
+            _ => error,
         }
     }
 
@@ -225,6 +244,23 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
         name_columns(&mut select.projection);
+        if let (None, Some(condition)) = (self.condition, &select.selection) {
+            self.condition = Span::from_parser(condition.span());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        let idents = match expr {
+            Expr::Identifier(ident) => std::slice::from_ref(ident),
+            Expr::CompoundIdentifier(idents) => idents.as_slice(),
+            _ => &[],
+        };
+        for ident in idents {
+            if let Some(span) = Span::from_parser(ident.span) {
+                self.names.entry(ident.value.clone()).or_insert(span);
+            }
+        }
         ControlFlow::Continue(())
     }
 

@@ -126,7 +126,7 @@ impl Planner<'_> {
         let planner = SqlToRel::new_with_options(&provider, parser_options());
         let expr = planner
             .sql_to_expr(expr, &schema, &mut PlannerContext::new())
-            .map_err(from_datafusion)?;
+            .map_err(|error| rewriter.locate(from_datafusion(error)))?;
         let scope: Vec<ScopeColumn> = columns
             .iter()
             .enumerate()
@@ -141,7 +141,8 @@ impl Planner<'_> {
             places: &rewriter.places,
             database: &self.session.database,
         };
-        Binder { schema: &schema, columns: &scope, context }.bind(&expr)
+        let bound = Binder { schema: &schema, columns: &scope, context }.bind(&expr);
+        bound.map_err(|error| rewriter.locate(error))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::expr::TypedExpr;
 use crate::expr::coerce::cast_to;
 use crate::expr::zone::SessionZone;
 use crate::suggest;
+use crate::types::SqlType;
 
 /// The rows with exactly the sink's columns.
 ///
@@ -35,9 +36,11 @@ pub(crate) fn fit(
                 let given = rel.column(place);
                 let from = given.sql_type.clone();
                 let time = given.time;
-                let cast = cast_to(given, &column.sql_type, zone).ok_or_else(|| {
+                let fits = is_implicit(&from, &column.sql_type);
+                let cast = fits.then(|| cast_to(given, &column.sql_type, zone)).flatten();
+                let cast = cast.ok_or_else(|| {
                     let message = format!(
-                        "column {} of the query is {from}, which cannot be cast to {} of column `{}` of `{}`",
+                        "column {} of the query is {from}, which is not cast to {} of column `{}` of `{}` by itself",
                         place + 1,
                         column.sql_type,
                         column.name,
@@ -56,6 +59,13 @@ pub(crate) fn fit(
         exprs.push((column.name.clone(), expr));
     }
     Ok(rel.calc(None, exprs))
+}
+
+/// Text and nested values turn into each other only where the query says so.
+fn is_implicit(from: &SqlType, to: &SqlType) -> bool {
+    let nested =
+        |kind: &SqlType| matches!(kind, SqlType::Row(_) | SqlType::Array(_) | SqlType::Map(..));
+    nested(from) == nested(to) || *from == SqlType::Null
 }
 
 /// Numbers of the table's columns that the query fills, in its order.

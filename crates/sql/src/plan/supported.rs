@@ -9,7 +9,8 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use crate::error::{Result, SqlError};
+use crate::error::{ErrorCode, Result, SqlError};
+use crate::functions::aggregate;
 
 /// Checks a query.
 ///
@@ -71,8 +72,10 @@ impl Visitor for Checker {
                 return refuse("joins are", join.relation.span());
             }
         }
-        if let GroupByExpr::All(modifiers) = &select.group_by {
-            let _ = modifiers;
+        if let Some(condition) = &select.selection {
+            condition.visit(&mut NoAggregates)?;
+        }
+        if let GroupByExpr::All(_) = &select.group_by {
             return refuse("GROUP BY ALL is", select.span());
         }
         ControlFlow::Continue(())
@@ -127,4 +130,26 @@ fn check_body(body: &SetExpr) -> ControlFlow<SqlError> {
     }
     check_body(left)?;
     check_body(right)
+}
+
+/// Finds aggregate functions where there are no groups yet.
+struct NoAggregates;
+
+impl Visitor for NoAggregates {
+    type Break = SqlError;
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<SqlError> {
+        let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+        let name = function.name.to_string();
+        if aggregate::find(&name).is_none() {
+            return ControlFlow::Continue(());
+        }
+        let message =
+            format!("the aggregate function {} cannot stand in WHERE", name.to_uppercase());
+        ControlFlow::Break(
+            SqlError::new(ErrorCode::Grouping, message)
+                .at_parsed(expr.span())
+                .with_hint("put the condition into HAVING".to_owned()),
+        )
+    }
 }

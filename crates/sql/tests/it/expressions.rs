@@ -76,7 +76,7 @@ fn arithmetic_has_flinks_types() {
         ("1.0 / 3", "DECIMAL(13, 12)", "0.333333333333"),
         ("CAST(10 AS DECIMAL(10, 2)) / CAST(3 AS DECIMAL(5, 1))", "DECIMAL(17, 8)", "3.33333333"),
         ("CAST(9.99 AS DECIMAL(3, 2)) + CAST(0.01 AS DECIMAL(3, 2))", "DECIMAL(4, 2)", "10.00"),
-        ("10.5 % 3", "DECIMAL(11, 1)", "1.5"),
+        ("10.5 % 3", "DECIMAL(3, 1)", "1.5"),
         ("1.5E0 * 2", "DOUBLE", "3.0"),
         ("1E10", "DOUBLE", "1.0E10"),
         ("-(5)", "INT", "-5"),

@@ -53,7 +53,17 @@ fn q0_passes_bids_through() {
     check(
         "auction BIGINT, bidder BIGINT, price BIGINT, `dateTime` TIMESTAMP(3), extra VARCHAR",
         "SELECT auction, bidder, price, `dateTime`, extra FROM bid",
-        r"@q0@",
+        r"
+[2] sink default_catalog.default_database.sink (blackhole)
+  <-- [1] calc
+      where: event_type = 2
+      select: bid.auction AS auction, bid.bidder AS bidder, bid.price AS price, dateTime, bid.extra AS extra
+      changelog: insert; event time: dateTime
+    <-- [0] source default_catalog.default_database.datagen (nexmark)
+        reads: event_type, person(dateTime), auction(dateTime), bid(auction, bidder, price, dateTime, extra)
+        computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+        changelog: insert; event time: dateTime
+",
     );
 }
 
@@ -63,7 +73,17 @@ fn q1_multiplies_exactly() {
         "auction BIGINT, bidder BIGINT, price DECIMAL(23, 3), `dateTime` TIMESTAMP(3), \
          extra VARCHAR",
         "SELECT auction, bidder, 0.908 * price AS price, `dateTime`, extra FROM bid",
-        r"@q1@",
+        r"
+[2] sink default_catalog.default_database.sink (blackhole)
+  <-- [1] calc
+      where: event_type = 2
+      select: bid.auction AS auction, bid.bidder AS bidder, 0.908 * CAST(bid.price AS DECIMAL(20, 0)) AS price, dateTime, bid.extra AS extra
+      changelog: insert; event time: dateTime
+    <-- [0] source default_catalog.default_database.datagen (nexmark)
+        reads: event_type, person(dateTime), auction(dateTime), bid(auction, bidder, price, dateTime, extra)
+        computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+        changelog: insert; event time: dateTime
+",
     );
 }
 
@@ -72,7 +92,16 @@ fn q2_reads_only_what_it_needs() {
     check(
         "auction BIGINT, price BIGINT",
         "SELECT auction, price FROM bid WHERE MOD(auction, 123) = 0",
-        r"@q2@",
+        r"
+[2] sink default_catalog.default_database.sink (blackhole)
+  <-- [1] calc
+      where: event_type = 2 AND MOD(bid.auction, 123) = 0
+      select: bid.auction AS auction, bid.price AS price
+      changelog: insert
+    <-- [0] source default_catalog.default_database.datagen (nexmark)
+        reads: event_type, bid(auction, price)
+        changelog: insert
+",
     );
 }
 
@@ -87,7 +116,34 @@ fn q5_counts_in_hops_and_takes_the_most() {
              GROUP BY auction, window_start, window_end
          ) AS counts
          GROUP BY counts.window_start, counts.window_end",
-        r"@q5@",
+        r"
+[6] sink default_catalog.default_database.sink (blackhole)
+  <-- [5] calc
+      select: MAX(num) AS num, window_start, window_end
+      changelog: insert
+    <-- [4] window aggregate tumble(1 ms) on $window_time
+        keys: window_start, window_end
+        aggregates: MAX(num)
+        state: until the window is complete
+        changelog: insert; event time: window_time
+      <- hash(window_start, window_end) - [3] calc
+          select: window_start, window_end, COUNT(*) AS num, window_time AS $window_time
+          changelog: insert; event time: $window_time
+        <-- [2] window aggregate hop(2 s, 10 s) on dateTime
+            keys: auction
+            aggregates: COUNT(*)
+            state: until the window is complete
+            changelog: insert; event time: window_time
+          <- hash(auction) - [1] calc
+              where: event_type = 2
+              select: bid.auction AS auction, dateTime
+              changelog: insert; event time: dateTime
+            <-- [0] source default_catalog.default_database.datagen (nexmark)
+                reads: event_type, person(dateTime), auction(dateTime), bid(auction, dateTime)
+                computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+                watermark: dateTime - INTERVAL '4' SECOND
+                changelog: insert; event time: dateTime
+",
     );
 }
 
@@ -98,7 +154,25 @@ fn q7_takes_the_highest_price_of_each_window() {
         "SELECT MAX(price), window_end
          FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(`dateTime`), INTERVAL '10' SECOND))
          GROUP BY window_start, window_end",
-        r"@q7@",
+        r"
+[4] sink default_catalog.default_database.sink (blackhole)
+  <-- [3] calc
+      select: MAX(price) AS price, window_end
+      changelog: insert
+    <-- [2] window aggregate tumble(10 s) on dateTime
+        aggregates: MAX(price)
+        state: until the window is complete
+        changelog: insert; event time: window_time
+      <- single - [1] calc
+          where: event_type = 2
+          select: bid.price AS price, dateTime
+          changelog: insert; event time: dateTime
+        <-- [0] source default_catalog.default_database.datagen (nexmark)
+            reads: event_type, person(dateTime), auction(dateTime), bid(price, dateTime)
+            computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+            watermark: dateTime - INTERVAL '4' SECOND
+            changelog: insert; event time: dateTime
+",
     );
 }
 
@@ -111,7 +185,26 @@ fn q11_groups_by_sessions() {
                 SESSION_END(B.`dateTime`, INTERVAL '10' SECOND) AS endtime
          FROM bid B
          GROUP BY B.bidder, SESSION(B.`dateTime`, INTERVAL '10' SECOND)",
-        r"@q11@",
+        r"
+[4] sink default_catalog.default_database.sink (blackhole)
+  <-- [3] calc
+      select: bidder, COUNT(*) AS bid_count, window_start AS starttime, window_end AS endtime
+      changelog: insert
+    <-- [2] window aggregate session(10 s) on dateTime
+        keys: bidder
+        aggregates: COUNT(*)
+        state: until the window is complete
+        changelog: insert; event time: window_time
+      <- hash(bidder) - [1] calc
+          where: event_type = 2
+          select: bid.bidder AS bidder, dateTime
+          changelog: insert; event time: dateTime
+        <-- [0] source default_catalog.default_database.datagen (nexmark)
+            reads: event_type, person(dateTime), auction(dateTime), bid(bidder, dateTime)
+            computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+            watermark: dateTime - INTERVAL '4' SECOND
+            changelog: insert; event time: dateTime
+",
     );
 }
 
@@ -123,7 +216,24 @@ fn q12_windows_in_processing_time() {
          FROM TABLE(TUMBLE(TABLE (SELECT *, PROCTIME() AS p_time FROM bid),
                            DESCRIPTOR(p_time), INTERVAL '10' SECOND))
          GROUP BY bidder, window_start, window_end",
-        r"@q12@",
+        r"
+[4] sink default_catalog.default_database.sink (blackhole)
+  <-- [3] calc
+      select: bidder, COUNT(*) AS bid_count, window_start AS starttime, window_end AS endtime
+      changelog: insert
+    <-- [2] window aggregate tumble(10 s) on processing time
+        keys: bidder
+        aggregates: COUNT(*)
+        state: until the window is complete
+        changelog: insert
+      <- hash(bidder) - [1] calc
+          where: event_type = 2
+          select: bid.bidder AS bidder
+          changelog: insert
+        <-- [0] source default_catalog.default_database.datagen (nexmark)
+            reads: event_type, bid(bidder)
+            changelog: insert
+",
     );
 }
 
@@ -141,7 +251,17 @@ fn q14_calls_functions() {
                 `dateTime`, extra, count_char(extra, 'c') AS c_counts
          FROM bid
          WHERE 0.908 * price > 1000000 AND 0.908 * price < 50000000",
-        r"@q14@",
+        r"
+[2] sink default_catalog.default_database.sink (blackhole)
+  <-- [1] calc
+      where: event_type = 2 AND 0.908 * CAST(bid.price AS DECIMAL(20, 0)) > 1000000.000 AND 0.908 * CAST(bid.price AS DECIMAL(20, 0)) < 50000000.000
+      select: bid.auction AS auction, bid.bidder AS bidder, 0.908 * CAST(bid.price AS DECIMAL(20, 0)) AS price, CASE WHEN HOUR(dateTime) >= 8 AND HOUR(dateTime) <= 18 THEN 'dayTime' WHEN HOUR(dateTime) <= 6 OR HOUR(dateTime) >= 20 THEN 'nightTime' ELSE 'otherTime' END AS bidTimeType, dateTime, bid.extra AS extra, COUNT_CHAR(bid.extra, 'c') AS c_counts
+      changelog: insert; event time: dateTime
+    <-- [0] source default_catalog.default_database.datagen (nexmark)
+        reads: event_type, person(dateTime), auction(dateTime), bid(auction, bidder, price, dateTime, extra)
+        computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+        changelog: insert; event time: dateTime
+",
     );
 }
 
@@ -157,7 +277,25 @@ fn q15_counts_with_filters() {
                 COUNT(DISTINCT bidder) FILTER (WHERE price < 10000) AS rank1_bidders
          FROM bid
          GROUP BY DATE_FORMAT(`dateTime`, 'yyyy-MM-dd')",
-        r"@q15@",
+        r"
+[4] sink default_catalog.default_database.sink (blackhole)
+  <-- [3] calc
+      select: DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, COUNT(*) AS total_bids, COUNT(*) FILTER (price < 10000) AS rank1_bids, COUNT(DISTINCT bidder) AS total_bidders, COUNT(DISTINCT bidder) FILTER (price < 10000) AS rank1_bidders
+      changelog: insert, update, delete
+    <-- [2] group aggregate
+        keys: DATE_FORMAT(dateTime, 'yyyy-MM-dd')
+        aggregates: COUNT(*), COUNT(*) FILTER (price < 10000), COUNT(DISTINCT bidder), COUNT(DISTINCT bidder) FILTER (price < 10000)
+        state: each key for ever
+        changelog: insert, update, delete
+      <- hash(DATE_FORMAT(dateTime, 'yyyy-MM-dd')) - [1] calc
+          where: event_type = 2
+          select: DATE_FORMAT(dateTime, 'yyyy-MM-dd'), bid.price < 10000 AS price < 10000, bid.bidder AS bidder
+          changelog: insert
+        <-- [0] source default_catalog.default_database.datagen (nexmark)
+            reads: event_type, person(dateTime), auction(dateTime), bid(bidder, price, dateTime)
+            computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+            changelog: insert; event time: dateTime
+",
     );
 }
 
@@ -171,7 +309,25 @@ fn q17_keeps_the_types_of_averages() {
                 AVG(price) AS avg_price, SUM(price) AS sum_price
          FROM bid
          GROUP BY auction, DATE_FORMAT(`dateTime`, 'yyyy-MM-dd')",
-        r"@q17@",
+        r"
+[4] sink default_catalog.default_database.sink (blackhole)
+  <-- [3] calc
+      select: auction, DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, COUNT(*) AS total_bids, MIN(price) AS min_price, MAX(price) AS max_price, AVG(price) AS avg_price, SUM(price) AS sum_price
+      changelog: insert, update, delete
+    <-- [2] group aggregate
+        keys: auction, DATE_FORMAT(dateTime, 'yyyy-MM-dd')
+        aggregates: COUNT(*), MIN(price), MAX(price), AVG(price), SUM(price)
+        state: each key for ever
+        changelog: insert, update, delete
+      <- hash(auction, DATE_FORMAT(dateTime, 'yyyy-MM-dd')) - [1] calc
+          where: event_type = 2
+          select: bid.auction AS auction, DATE_FORMAT(dateTime, 'yyyy-MM-dd'), bid.price AS price
+          changelog: insert
+        <-- [0] source default_catalog.default_database.datagen (nexmark)
+            reads: event_type, person(dateTime), auction(dateTime), bid(auction, price, dateTime)
+            computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+            changelog: insert; event time: dateTime
+",
     );
 }
 
@@ -188,7 +344,16 @@ fn q21_extracts_with_a_regex() {
          FROM bid
          WHERE REGEXP_EXTRACT(url, '(&|^)channel_id=([^&]*)', 2) IS NOT NULL
             OR LOWER(channel) IN ('apple', 'google', 'facebook', 'baidu')",
-        r"@q21@",
+        r"
+[2] sink default_catalog.default_database.sink (blackhole)
+  <-- [1] calc
+      where: event_type = 2 AND (REGEXP_EXTRACT(bid.url, '(&|^)channel_id=([^&]*)', 2) IS NOT NULL OR LOWER(bid.channel) IN ('apple', 'google', 'facebook', 'baidu'))
+      select: bid.auction AS auction, bid.bidder AS bidder, bid.price AS price, bid.channel AS channel, CASE WHEN LOWER(bid.channel) = 'apple' THEN '0' WHEN LOWER(bid.channel) = 'google' THEN '1' ELSE REGEXP_EXTRACT(bid.url, '(&|^)channel_id=([^&]*)', 2) END AS channel_id
+      changelog: insert
+    <-- [0] source default_catalog.default_database.datagen (nexmark)
+        reads: event_type, bid(auction, bidder, price, channel, url)
+        changelog: insert
+",
     );
 }
 
@@ -200,7 +365,16 @@ fn q22_splits_addresses() {
         "SELECT auction, bidder, price, channel, SPLIT_INDEX(url, '/', 3) AS dir1,
                 SPLIT_INDEX(url, '/', 4) AS dir2, SPLIT_INDEX(url, '/', 5) AS dir3
          FROM bid",
-        r"@q22@",
+        r"
+[2] sink default_catalog.default_database.sink (blackhole)
+  <-- [1] calc
+      where: event_type = 2
+      select: bid.auction AS auction, bid.bidder AS bidder, bid.price AS price, bid.channel AS channel, SPLIT_INDEX(bid.url, '/', 3) AS dir1, SPLIT_INDEX(bid.url, '/', 4) AS dir2, SPLIT_INDEX(bid.url, '/', 5) AS dir3
+      changelog: insert
+    <-- [0] source default_catalog.default_database.datagen (nexmark)
+        reads: event_type, bid(auction, bidder, price, channel, url)
+        changelog: insert
+",
     );
 }
 
@@ -212,6 +386,24 @@ fn q8_groups_both_sides_alike() {
         "SELECT id, name, window_start AS starttime, window_end AS endtime
          FROM TABLE(TUMBLE(TABLE person, DESCRIPTOR(`dateTime`), INTERVAL '10' SECOND))
          GROUP BY id, name, window_start, window_end",
-        r"@q8@",
+        r"
+[4] sink default_catalog.default_database.sink (blackhole)
+  <-- [3] calc
+      select: id, name, window_start AS starttime, window_end AS endtime
+      changelog: insert
+    <-- [2] window aggregate tumble(10 s) on dateTime
+        keys: id, name
+        state: until the window is complete
+        changelog: insert; event time: window_time
+      <- hash(id, name) - [1] calc
+          where: event_type = 0
+          select: person.id AS id, person.name AS name, dateTime
+          changelog: insert; event time: dateTime
+        <-- [0] source default_catalog.default_database.datagen (nexmark)
+            reads: event_type, person(id, name, dateTime), auction(dateTime), bid(dateTime)
+            computes: CASE WHEN event_type = 0 THEN person.dateTime WHEN event_type = 1 THEN auction.dateTime ELSE bid.dateTime END AS dateTime
+            watermark: dateTime - INTERVAL '4' SECOND
+            changelog: insert; event time: dateTime
+",
     );
 }

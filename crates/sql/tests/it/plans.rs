@@ -36,13 +36,30 @@ fn reserved_words_and_nested_values() {
         "SELECT `key`, value, day, minute, item.name, item.tags[1] AS tag, attributes['x'] AS x,
                 c.url
          FROM clicks AS c WHERE c.item.size > 3",
-        r"@p1@",
+        r"
+[2] sink default_catalog.default_database.query (print)
+  <-- [1] calc
+      where: item.size > 3
+      select: key, value, day, minute, item.name AS name, item.tags[1] AS tag, attributes['x'] AS x, url
+      changelog: insert
+    <-- [0] source default_catalog.default_database.clicks (kafka)
+        reads: url, item(name, size, tags), attributes, key, value, day, minute
+        changelog: insert
+",
     );
 }
 
 #[test]
 fn names_of_columns_are_flinks() {
-    check("SELECT id + 1, url, url, c.user_id, COALESCE(url, 'x') AS url FROM clicks c", r"@p2@");
+    check("SELECT id + 1, url, url, c.user_id, COALESCE(url, 'x') AS url FROM clicks c", r"
+[2] sink default_catalog.default_database.query (print)
+  <-- [1] calc
+      select: id + 1 AS EXPR$0, url, url AS url0, user_id, CASE WHEN url IS NOT NULL THEN url ELSE 'x' END AS url1
+      changelog: insert
+    <-- [0] source default_catalog.default_database.clicks (kafka)
+        reads: id, user_id, url
+        changelog: insert
+");
 }
 
 #[test]
@@ -54,7 +71,27 @@ fn a_table_function_window_with_names() {
          WHERE url LIKE 'https://%'
          GROUP BY window_start, window_end, user_id
          HAVING COUNT(*) > 10",
-        r"@p3@",
+        r"
+[4] sink default_catalog.default_database.query (print)
+  <-- [3] calc
+      where: COUNT(*) > 10
+      select: user_id, window_start, COUNT(*) AS n, MAX(id) AS EXPR$3
+      changelog: insert
+    <-- [2] window aggregate cumulate(1 min, 1 h) on ts
+        keys: user_id
+        aggregates: COUNT(*), MAX(id)
+        state: until the window is complete
+        changelog: insert; event time: window_time
+      <- hash(user_id) - [1] calc
+          where: url LIKE 'https://%'
+          select: user_id, id, ts
+          changelog: insert; event time: ts
+        <-- [0] source default_catalog.default_database.clicks (kafka)
+            reads: id, user_id, url, timestamp
+            computes: TO_TIMESTAMP_LTZ(timestamp, 3) AS ts
+            watermark: ts - INTERVAL '5' SECOND
+            changelog: insert; event time: ts
+",
     );
 }
 
@@ -63,7 +100,19 @@ fn a_window_without_aggregation() {
     check(
         "SELECT id, window_start, window_time
          FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '10' SECOND))",
-        r"@p4@",
+        r"
+[3] sink default_catalog.default_database.query (print)
+  <-- [2] calc
+      select: id, window_start, window_time
+      changelog: insert; event time: window_time
+    <-- [1] assign window tumble(1 min, offset 10 s) on ts
+        changelog: insert; event time: ts
+      <-- [0] source default_catalog.default_database.clicks (kafka)
+          reads: id, timestamp
+          computes: TO_TIMESTAMP_LTZ(timestamp, 3) AS ts
+          watermark: ts - INTERVAL '5' SECOND
+          changelog: insert; event time: ts
+",
     );
 }
 
@@ -73,7 +122,22 @@ fn a_session_of_a_table_function() {
         "SELECT user_id, window_start, window_end, COUNT(*)
          FROM TABLE(SESSION(TABLE clicks PARTITION BY user_id, DESCRIPTOR(ts), INTERVAL '5' MINUTE))
          GROUP BY user_id, window_start, window_end",
-        r"@p5@",
+        r"
+[3] sink default_catalog.default_database.query (print)
+  <-- [2] calc
+      select: user_id, window_start, window_end, COUNT(*) AS EXPR$3
+      changelog: insert
+    <-- [1] window aggregate session(5 min) on ts
+        keys: user_id
+        aggregates: COUNT(*)
+        state: until the window is complete
+        changelog: insert; event time: window_time
+      <- hash(user_id) - [0] source default_catalog.default_database.clicks (kafka)
+          reads: user_id, timestamp
+          computes: TO_TIMESTAMP_LTZ(timestamp, 3) AS ts
+          watermark: ts - INTERVAL '5' SECOND
+          changelog: insert; event time: ts
+",
     );
 }
 
@@ -83,7 +147,21 @@ fn group_windows_with_all_their_parts() {
         "SELECT TUMBLE_START(ts, INTERVAL '1' MINUTE) AS s, TUMBLE_END(ts, INTERVAL '1' MINUTE) AS e,
                 TUMBLE_ROWTIME(ts, INTERVAL '1' MINUTE) AS r, SUM(id)
          FROM clicks GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)",
-        r"@p6@",
+        r"
+[3] sink default_catalog.default_database.query (print)
+  <-- [2] calc
+      select: window_start AS s, window_end AS e, window_time AS r, SUM(id) AS EXPR$3
+      changelog: insert; event time: r
+    <-- [1] window aggregate tumble(1 min) on ts
+        aggregates: SUM(id)
+        state: until the window is complete
+        changelog: insert; event time: window_time
+      <- single - [0] source default_catalog.default_database.clicks (kafka)
+          reads: id, timestamp
+          computes: TO_TIMESTAMP_LTZ(timestamp, 3) AS ts
+          watermark: ts - INTERVAL '5' SECOND
+          changelog: insert; event time: ts
+",
     );
 }
 
@@ -94,7 +172,28 @@ fn windows_over_windows_by_rowtime() {
              SELECT TUMBLE_ROWTIME(ts, INTERVAL '1' MINUTE) AS r, COUNT(*) AS n
              FROM clicks GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE))
          GROUP BY TUMBLE(r, INTERVAL '1' HOUR)",
-        r"@p7@",
+        r"
+[5] sink default_catalog.default_database.query (print)
+  <-- [4] calc
+      select: window_start AS s, SUM(n) AS EXPR$1
+      changelog: insert
+    <-- [3] window aggregate tumble(1 h) on r
+        aggregates: SUM(n)
+        state: until the window is complete
+        changelog: insert; event time: window_time
+      <- single - [2] calc
+          select: COUNT(*) AS n, window_time AS r
+          changelog: insert; event time: r
+        <-- [1] window aggregate tumble(1 min) on ts
+            aggregates: COUNT(*)
+            state: until the window is complete
+            changelog: insert; event time: window_time
+          <- single - [0] source default_catalog.default_database.clicks (kafka)
+              reads: timestamp
+              computes: TO_TIMESTAMP_LTZ(timestamp, 3) AS ts
+              watermark: ts - INTERVAL '5' SECOND
+              changelog: insert; event time: ts
+",
     );
 }
 
@@ -103,7 +202,27 @@ fn union_distinct_and_with() {
     check(
         "WITH big AS (SELECT user_id AS u, id FROM clicks WHERE id > 100)
          SELECT u FROM big UNION SELECT url FROM clicks",
-        r"@p8@",
+        r"
+[5] sink default_catalog.default_database.query (print)
+  <-- [4] distinct
+      keys: u
+      state: each key for ever
+      changelog: insert
+    <- hash(u) - [3] union all
+        changelog: insert
+      <-- [1] calc
+          where: id > 100
+          select: user_id AS u
+          changelog: insert
+        <-- [0] source default_catalog.default_database.clicks (kafka)
+            reads: id, user_id, url
+            changelog: insert
+      <-- [2] calc
+          select: url AS u
+          changelog: insert
+        <-- [0] source default_catalog.default_database.clicks (kafka)
+            (as above)
+",
     );
 }
 
@@ -112,13 +231,49 @@ fn an_aggregate_of_an_updating_result() {
     check(
         "SELECT n, COUNT(*) FROM (SELECT user_id, COUNT(*) AS n FROM clicks GROUP BY user_id)
          GROUP BY n",
-        r"@p9@",
+        r"
+[5] sink default_catalog.default_database.query (print)
+  <-- [4] calc
+      select: n, COUNT(*) AS EXPR$1
+      changelog: insert, update, delete
+    <-- [3] group aggregate
+        keys: n
+        aggregates: COUNT(*)
+        state: each key for ever
+        changelog: insert, update, delete
+      <- hash(n) - [2] calc
+          select: COUNT(*) AS n
+          changelog: insert, update, delete
+        <-- [1] group aggregate
+            keys: user_id
+            aggregates: COUNT(*)
+            state: each key for ever
+            changelog: insert, update, delete
+          <- hash(user_id) - [0] source default_catalog.default_database.clicks (kafka)
+              reads: user_id
+              changelog: insert
+",
     );
 }
 
 #[test]
 fn moments_are_computed_on_doubles() {
-    check("SELECT STDDEV_POP(`key`), VAR_SAMP(CAST(id AS DECIMAL(10, 2))) FROM clicks", r"@p10@");
+    check("SELECT STDDEV_POP(`key`), VAR_SAMP(CAST(id AS DECIMAL(10, 2))) FROM clicks", r"
+[4] sink default_catalog.default_database.query (print)
+  <-- [3] calc
+      select: CAST(STDDEV_POP(CAST(key AS DOUBLE)) AS INT) AS EXPR$0, CAST(VAR_SAMP(CAST(CAST(id AS DECIMAL(10, 2)) AS DOUBLE)) AS DECIMAL(38, 6)) AS EXPR$1
+      changelog: insert, update, delete
+    <-- [2] group aggregate
+        aggregates: STDDEV_POP(CAST(key AS DOUBLE)), VAR_SAMP(CAST(CAST(id AS DECIMAL(10, 2)) AS DOUBLE))
+        state: each key for ever
+        changelog: insert, update, delete
+      <- single - [1] calc
+          select: CAST(key AS DOUBLE), CAST(CAST(id AS DECIMAL(10, 2)) AS DOUBLE)
+          changelog: insert
+        <-- [0] source default_catalog.default_database.clicks (kafka)
+            reads: id, key
+            changelog: insert
+");
 }
 
 #[test]
@@ -238,8 +393,8 @@ fn a_statement_set_shares_its_source() {
     let thalweg_sql::parser::Statement::StatementSet(inserts) = parsed.statement else { panic!() };
     let job = session.plan_statement_set(&inserts).unwrap();
     assert_eq!(job.graph.sources().count(), 1);
-    assert_eq!(job.graph.nodes.len(), 3);
-    assert_ne!(job.graph.nodes[1].uid, job.graph.nodes[2].uid);
+    assert_eq!(job.graph.nodes.len(), 4, "source, calc and two sinks");
+    assert_ne!(job.graph.nodes[2].uid, job.graph.nodes[3].uid);
 }
 
 #[test]

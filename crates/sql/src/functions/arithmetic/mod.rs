@@ -4,6 +4,8 @@ pub(crate) mod decimal;
 mod numbers;
 mod times;
 
+use datafusion::scalar::ScalarValue;
+
 use super::signature::{Arguments, BindError, BindResult, Body, FunctionDef};
 use crate::types::SqlType;
 
@@ -69,12 +71,26 @@ fn bind(op: Op, arguments: &Arguments<'_>) -> BindResult {
         both => both,
     };
     if left.is_numeric() && right.is_numeric() {
-        return Ok(numbers::bind(op, left, right));
+        let mut bound = numbers::bind(op, left, right);
+        bound.fallible &= !arguments.literals.get(1).is_some_and(is_not_zero);
+        return Ok(bound);
     }
     times::bind(op, left, right).ok_or_else(|| {
         let symbol = op.symbol();
         BindError::new(format!("cannot apply `{symbol}` to {left} and {right}"))
     })
+}
+
+/// A constant divisor that cannot fail.
+fn is_not_zero(literal: &Option<ScalarValue>) -> bool {
+    match literal {
+        Some(ScalarValue::Int8(Some(value))) => *value != 0,
+        Some(ScalarValue::Int16(Some(value))) => *value != 0,
+        Some(ScalarValue::Int32(Some(value))) => *value != 0,
+        Some(ScalarValue::Int64(Some(value))) => *value != 0,
+        Some(ScalarValue::Decimal128(Some(value), ..)) => *value != 0,
+        _ => false,
+    }
 }
 
 fn null_type(other: &SqlType) -> &SqlType {

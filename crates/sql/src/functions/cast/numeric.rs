@@ -68,7 +68,9 @@ fn write(rows: usize, from: &SqlType, to: &SqlType, value: &Reader) -> KernelRes
     let whole = |row| {
         value(row).map(|number| match number {
             Number::Whole(value) => value / scale,
-            Number::Real(value) => i128::from(value as i64),
+            // Java goes through `int` for the narrow types, through `long` for BIGINT.
+            Number::Real(value) if *to == SqlType::BigInt => i128::from(value as i64),
+            Number::Real(value) => i128::from(value as i32),
         })
     };
     // A FLOAT goes by its own shortest digits, so that 0.1 stays 0.1.

@@ -225,7 +225,7 @@ pub(crate) fn writer<'a>(
     zone: SessionZone,
 ) -> Result<Writer<'a>, KernelError> {
     Ok(match kind {
-        SqlType::Null => Box::new(|_, _| {}),
+        SqlType::Null => Box::new(|_, out| out.push_str("NULL")),
         SqlType::Boolean => {
             let array: &BooleanArray = of(array)?;
             Box::new(|row, out| out.push_str(if array.value(row) { "TRUE" } else { "FALSE" }))

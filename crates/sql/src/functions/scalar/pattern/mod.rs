@@ -16,6 +16,7 @@ use crate::types::SqlType;
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     kernel("regexp", &["rlike", "regexp_like"], "REGEXP(text, regex)", |arguments| {
         let (params, patterns) = bind(arguments, &[Want::Text, Want::Text], 0)?;
+        let shared = Arc::clone(&patterns);
         let kernel = Kernel::new(move |arguments, rows| {
             let (text, pattern) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
             bools(rows, |row| {
@@ -25,12 +26,13 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
                 Ok(Some(patterns.get(pattern)?.is_match(text)))
             })
         });
-        Ok(Bound::new(params, SqlType::Boolean, kernel).fallible())
+        Ok(shared.bound(params, SqlType::Boolean, kernel))
     }),
     kernel("regexp_extract", &[], "REGEXP_EXTRACT(text, regex[, group])", extract),
     kernel("regexp_replace", &[], "REGEXP_REPLACE(text, regex, replacement)", replace),
     kernel("regexp_count", &[], "REGEXP_COUNT(text, regex)", |arguments| {
         let (params, patterns) = bind(arguments, &[Want::Text, Want::Text], 0)?;
+        let shared = Arc::clone(&patterns);
         let kernel = Kernel::new(move |arguments, rows| {
             let (text, pattern) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
             numbers::<Int32Type>(rows, |row| {
@@ -40,7 +42,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
                 Ok(Some(patterns.get(pattern)?.find_iter(text).count() as i32))
             })
         });
-        Ok(Bound::new(params, SqlType::Int, kernel).fallible())
+        Ok(shared.bound(params, SqlType::Int, kernel))
     }),
 ];
 
@@ -53,6 +55,12 @@ struct Patterns {
 }
 
 impl Patterns {
+    /// Only a pattern that is no constant can turn out wrong.
+    fn bound(&self, params: Vec<SqlType>, returns: SqlType, kernel: Kernel) -> Bound {
+        let bound = Bound::new(params, returns, kernel);
+        if self.constant.is_some() { bound } else { bound.fallible() }
+    }
+
     fn get(&self, pattern: &str) -> Result<RegexOf<'_>, KernelError> {
         match &self.constant {
             Some((text, regex)) if text == pattern => Ok(RegexOf::Constant(regex)),
@@ -104,6 +112,7 @@ fn bind(
 /// The group of the first match, the whole match by default; null without a match.
 fn extract(arguments: &Arguments<'_>) -> BindResult {
     let (params, patterns) = bind(arguments, &[Want::Text, Want::Text, Want::Int], 1)?;
+    let shared = Arc::clone(&patterns);
     let kernel = Kernel::new(move |arguments, rows| {
         let (text, pattern) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
         let group = arguments.get(2).map(Ints::of).transpose()?;
@@ -129,12 +138,13 @@ fn extract(arguments: &Arguments<'_>) -> BindResult {
             Ok(true)
         })
     });
-    Ok(Bound::new(params, SqlType::STRING, kernel).fallible())
+    Ok(shared.bound(params, SqlType::STRING, kernel))
 }
 
 /// All matches; `$1` in the replacement is a group, as in Java.
 fn replace(arguments: &Arguments<'_>) -> BindResult {
     let (params, patterns) = bind(arguments, &[Want::Text, Want::Text, Want::Text], 0)?;
+    let shared = Arc::clone(&patterns);
     let kernel = Kernel::new(move |arguments, rows| {
         let (text, pattern) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
         let new = Text::of(&arguments[2])?;
@@ -149,7 +159,7 @@ fn replace(arguments: &Arguments<'_>) -> BindResult {
             Ok(true)
         })
     });
-    Ok(Bound::new(params, SqlType::STRING, kernel).fallible())
+    Ok(shared.bound(params, SqlType::STRING, kernel))
 }
 
 /// Java ends a group's number at the first character that is no digit; the regex engine
