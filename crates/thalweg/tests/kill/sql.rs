@@ -234,9 +234,7 @@ pub(crate) async fn jobs(client: &tokio_postgres::Client) -> anyhow::Result<Vec<
             error: text("error"),
         })
     };
-    // Extra views come and go.
-    let ours = rows.iter().filter(|row| !row.get("name").is_some_and(|n| n.contains("made_")));
-    ours.map(account).collect()
+    rows.iter().map(account).collect()
 }
 
 fn degrees(row: &SimpleQueryRow, column: usize) -> Option<i64> {

@@ -129,9 +129,11 @@ impl Evidence<'_> {
     async fn views(&self, rows: &[Placed], client: &Client) -> anyhow::Result<Vec<Violation>> {
         let totals = sql::totals(client).await.map_err(|error| anyhow!("{error:?}"))?;
         let mut violations = checker::totals_view(rows, &totals);
-        for view in objects::listed(Kind::View, self.addresses).await? {
-            let content = sql::extra_view_rows(client, &view).await?;
-            violations.extend(checker::extra_view(&view, rows, &content));
+        let extra = objects::listed(Kind::View, self.addresses).await?;
+        violations.extend(checker::extra_jobs(&extra, &sql::jobs(client).await?));
+        for view in &extra {
+            let content = sql::extra_view_rows(client, view).await?;
+            violations.extend(checker::extra_view(view, rows, &content));
         }
         let answers = self.crowd.seen.totals();
         violations.extend(checker::answers_are_epochs(rows, PARTITIONS as usize, &answers));

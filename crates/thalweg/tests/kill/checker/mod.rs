@@ -18,8 +18,8 @@ pub(crate) use log::{
     offsets_are_dense,
 };
 pub(crate) use results::{
-    accounts, adjusted, alerts, bad_records, expected_windows, extra_view, side_table, totals_view,
-    windows, windows_view,
+    accounts, adjusted, alerts, bad_records, expected_windows, extra_jobs, extra_view, side_table,
+    totals_view, windows, windows_view,
 };
 
 /// A rule that was broken, and where.

@@ -195,6 +195,7 @@ pub(crate) fn accounts(
     late: &BTreeMap<&str, usize>,
     jobs: &[JobAccount],
 ) -> Vec<Violation> {
+    let jobs: Vec<&JobAccount> = jobs.iter().filter(|job| extra_of(job).is_none()).collect();
     let mut findings = Findings::of("in = used + late + bad");
     let records: usize = input.iter().map(Vec::len).sum();
     let bad = undecodable(input).len();
@@ -213,6 +214,30 @@ pub(crate) fn accounts(
         };
         if *job != should {
             findings.add(format!("{job:?}\n    instead of {should:?}"));
+        }
+    }
+    findings.found
+}
+
+/// The extra view that a job keeps, if it does.
+fn extra_of(job: &JobAccount) -> Option<&str> {
+    job.name.find("made_").map(|at| &job.name[at..])
+}
+
+/// Each extra view has one job, which runs, and each job of an extra view has its view.
+pub(crate) fn extra_jobs(listed: &BTreeSet<String>, jobs: &[JobAccount]) -> Vec<Violation> {
+    let mut findings = Findings::of("a view and its job come and go together");
+    let jobs = jobs.iter().filter_map(|job| Some((extra_of(job)?.to_owned(), job.state.clone())));
+    let is: Vec<(String, String)> = jobs.collect();
+    for (view, state) in &is {
+        if !listed.contains(view) {
+            findings.add(format!("{view} has a job ({state}) and is no view"));
+        }
+    }
+    for view in listed {
+        let states: Vec<_> = is.iter().filter(|(name, _)| name == view).collect();
+        if !matches!(&states[..], [(_, state)] if state == "running") {
+            findings.add(format!("{view} is a view with the jobs {states:?}"));
         }
     }
     findings.found

@@ -389,6 +389,25 @@ fn a_view_made_on_the_way_is_compared() {
 }
 
 #[test]
+fn a_view_without_a_job_and_a_job_without_a_view_are_found() {
+    let job = |name: &str, state: &str| JobAccount {
+        name: name.into(),
+        state: state.into(),
+        rows_in: 0,
+        late: 0,
+        bad: 0,
+        error: String::new(),
+    };
+    let jobs = [job("totals", "running"), job("made_1", "running")];
+    let listed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    kept(&extra_jobs(&listed(&["made_1"]), &jobs));
+    broken(&extra_jobs(&listed(&[]), &jobs), "made_1 has a job (running) and is no view");
+    broken(&extra_jobs(&listed(&["made_1", "made_2"]), &jobs), "made_2 is a view with the jobs []");
+    let failed = [job("made_1", "failed")];
+    broken(&extra_jobs(&listed(&["made_1"]), &failed), "made_1 is a view with the jobs [(");
+}
+
+#[test]
 fn whole_epochs_that_go_forward_are_right() {
     let input = readings(&input());
     let answers = [answer(0, 0), answer(1, 0), answer(3, 2), answer(4, 3)];
