@@ -51,7 +51,9 @@ fn reserved_words_and_nested_values() {
 
 #[test]
 fn names_of_columns_are_flinks() {
-    check("SELECT id + 1, url, url, c.user_id, COALESCE(url, 'x') AS url FROM clicks c", r"
+    check(
+        "SELECT id + 1, url, url, c.user_id, COALESCE(url, 'x') AS url FROM clicks c",
+        r"
 [2] sink default_catalog.default_database.query (print)
   <-- [1] calc
       select: id + 1 AS EXPR$0, url, url AS url0, user_id, CASE WHEN url IS NOT NULL THEN url ELSE 'x' END AS url1
@@ -59,7 +61,8 @@ fn names_of_columns_are_flinks() {
     <-- [0] source default_catalog.default_database.clicks (kafka)
         reads: id, user_id, url
         changelog: insert
-");
+",
+    );
 }
 
 #[test]
@@ -258,7 +261,9 @@ fn an_aggregate_of_an_updating_result() {
 
 #[test]
 fn moments_are_computed_on_doubles() {
-    check("SELECT STDDEV_POP(`key`), VAR_SAMP(CAST(id AS DECIMAL(10, 2))) FROM clicks", r"
+    check(
+        "SELECT STDDEV_POP(`key`), VAR_SAMP(CAST(id AS DECIMAL(10, 2))) FROM clicks",
+        r"
 [4] sink default_catalog.default_database.query (print)
   <-- [3] calc
       select: CAST(STDDEV_POP(CAST(key AS DOUBLE)) AS INT) AS EXPR$0, CAST(VAR_SAMP(CAST(CAST(id AS DECIMAL(10, 2)) AS DOUBLE)) AS DECIMAL(38, 6)) AS EXPR$1
@@ -273,7 +278,8 @@ fn moments_are_computed_on_doubles() {
         <-- [0] source default_catalog.default_database.clicks (kafka)
             reads: id, key
             changelog: insert
-");
+",
+    );
 }
 
 #[test]
