@@ -1,4 +1,38 @@
 //! Flink SQL to dataflow graph; the only home of DataFusion's planner.
+//!
+//! [`parser`] cuts a script into statements, a [`Session`] over the shared
+//! [`catalog::Catalog`] executes those that need no engine and plans the others,
+//! [`adhoc`] answers queries over views. Errors are [`error::SqlError`]: a code, an
+//! SQLSTATE, a place in the text and, where there is one, a way out.
+//!
+//! ```no_run
+//! use thalweg_sql::catalog::Catalog;
+//! use thalweg_sql::parser::{self, Statement};
+//! use thalweg_sql::{Outcome, PlannedInsert, Session};
+//!
+//! # fn main() -> Result<(), thalweg_sql::error::SqlError> {
+//! # let connectors: thalweg_stream::connector::ConnectorsRef = unreachable!();
+//! let mut session = Session::new(Catalog::default(), connectors);
+//! let script = parser::substitute("CREATE TABLE t (a INT) WITH (...); ...", &|_| None)?;
+//! for parsed in parser::parse(&script)? {
+//!     match session.execute(&parsed.statement)? {
+//!         Outcome::Done { tag, created, dropped } => { /* keep `created` in the catalog's topic */ }
+//!         Outcome::Rows { schema, rows } => { /* SHOW, DESCRIBE, EXPLAIN */ }
+//!         Outcome::Engine => match &parsed.statement {
+//!             Statement::Insert(insert) => match session.plan_insert(insert)? {
+//!                 PlannedInsert::Job(job) => { /* run job.graph */ }
+//!                 PlannedInsert::Rows { table, rows } => { /* write them once */ }
+//!             },
+//!             Statement::CreateMaterializedView(create) => {
+//!                 session.create_materialized_view(create)?;
+//!             }
+//!             _ => {}
+//!         },
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod adhoc;
 pub mod catalog;

@@ -1,7 +1,7 @@
 //! Formats: how the bytes of a record become a row, and back.
 //!
-//! To add one: a folder or file here, and a line in [`FormatKind::ALL`] and in the two
-//! `match`es of [`Format`].
+//! To add one: a folder or file here, and a line in `FormatKind::ALL` and in the two
+//! `match`es of `Format`.
 
 pub(crate) mod cells;
 pub(crate) mod column;

@@ -47,6 +47,19 @@ pub trait ViewResolver: Send + Sync {
     /// # Errors
     /// Whatever keeps it from being read.
     async fn rows(&self, object: &CatalogObject) -> Result<Option<Vec<RecordBatch>>>;
+
+    /// The rows of all objects of a query. A store that can show several views of one
+    /// epoch does so here.
+    ///
+    /// # Errors
+    /// As [`ViewResolver::rows`].
+    async fn all_rows(&self, objects: &[CatalogObject]) -> Result<Vec<Option<Vec<RecordBatch>>>> {
+        let mut all = Vec::with_capacity(objects.len());
+        for object in objects {
+            all.push(self.rows(object).await?);
+        }
+        Ok(all)
+    }
 }
 
 /// Resolves nothing: for queries without tables.
@@ -151,14 +164,16 @@ impl AdHoc {
     ) -> Result<BTreeMap<String, BTreeMap<String, Arc<MemorySchemaProvider>>>> {
         let mut catalogs: BTreeMap<String, BTreeMap<String, Arc<MemorySchemaProvider>>> =
             BTreeMap::new();
+        let mut objects = Vec::with_capacity(tables.len());
         for name in tables {
-            let object = session.catalog().get(name).ok_or_else(|| {
-                SqlError::new(
-                    ErrorCode::UnknownTable,
-                    format!("there is no table or view `{name}`"),
-                )
-            })?;
-            let rows = resolver.rows(&object).await?.ok_or_else(|| {
+            objects.push(session.catalog().get(name).ok_or_else(|| {
+                let message = format!("there is no table or view `{name}`");
+                SqlError::new(ErrorCode::UnknownTable, message)
+            })?);
+        }
+        let all_rows = resolver.all_rows(&objects).await?;
+        for ((name, object), rows) in tables.iter().zip(&objects).zip(all_rows) {
+            let rows = rows.ok_or_else(|| {
                 let kind = object.kind().name();
                 SqlError::not_supported(format!("{kind} `{name}` cannot be queried directly"))
                     .with_hint("CREATE MATERIALIZED VIEW keeps a result that can".to_owned())

@@ -1,7 +1,7 @@
 //! From text to statements: Flink SQL with PostgreSQL's materialized views.
 //!
 //! One file a statement. The parser of expressions and queries is `sqlparser`'s, with
-//! [`dialect::FlinkDialect`]; what Flink adds around it is parsed here.
+//! `dialect::FlinkDialect`; what Flink adds around it is parsed here.
 
 pub(crate) mod create_table;
 pub(crate) mod create_view;

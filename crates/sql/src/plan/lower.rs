@@ -40,17 +40,29 @@ impl Lowered {
         Self { rel, scope }
     }
 
+    fn places(&self) -> Vec<usize> {
+        let places = self.scope.iter().filter_map(|column| match column.place {
+            ColumnPlace::Column(place) => Some(place),
+            ColumnPlace::Window { .. } => None,
+        });
+        places.collect()
+    }
+
+    /// The step, and how many of its columns DataFusion knows: those in front.
+    pub(crate) fn with_hidden(self) -> (Rel, usize) {
+        let places = self.places();
+        if places.iter().copied().eq(0..places.len()) {
+            return (self.rel, places.len());
+        }
+        let rel = self.visible();
+        let width = rel.columns.len();
+        (rel, width)
+    }
+
     /// The step with only the columns that DataFusion knows: behind them a window's time
     /// may stand, for a later aggregation.
     pub(crate) fn visible(self) -> Rel {
-        let places: Vec<usize> = self
-            .scope
-            .iter()
-            .filter_map(|column| match column.place {
-                ColumnPlace::Column(place) => Some(place),
-                ColumnPlace::Window { .. } => None,
-            })
-            .collect();
+        let places = self.places();
         if places.len() == self.rel.columns.len() && places.is_sorted() {
             return self.rel;
         }
@@ -85,7 +97,9 @@ impl Lowering<'_> {
                     .source
                     .downcast_ref::<PlannedTable>()
                     .ok_or_else(|| SqlError::internal("a table that we did not plan"))?;
-                Ok(Lowered::plain(table.rel.clone()))
+                let mut lowered = Lowered::plain(table.rel.clone());
+                lowered.scope.truncate(table.visible);
+                Ok(lowered)
             }
             LogicalPlan::SubqueryAlias(alias) => self.lower(&alias.input),
             LogicalPlan::Subquery(subquery) => self.lower(&subquery.subquery),

@@ -127,10 +127,15 @@ impl Planner<'_> {
     /// # Errors
     /// Anything wrong with it.
     pub(crate) fn query(&self, query: &Query) -> Result<Rel> {
-        crate::on_large_stack(|| self.query_here(query))
+        self.lowered(query).map(lower::Lowered::visible)
     }
 
-    fn query_here(&self, query: &Query) -> Result<Rel> {
+    /// As [`Planner::query`], with what stands behind the columns.
+    pub(crate) fn lowered(&self, query: &Query) -> Result<lower::Lowered> {
+        crate::on_large_stack(|| self.lowered_here(query))
+    }
+
+    fn lowered_here(&self, query: &Query) -> Result<lower::Lowered> {
         supported::check(query)?;
         self.check_tables(query)?;
         let mut query = query.clone();
@@ -149,7 +154,7 @@ impl Planner<'_> {
             database: &self.session.database,
         };
         let lowered = lower::Lowering { context }.lower(&plan);
-        Ok(lowered.map_err(|error| rewriter.locate(error))?.visible())
+        lowered.map_err(|error| rewriter.locate(error))
     }
 
     /// The shape of a query, for a view's columns.

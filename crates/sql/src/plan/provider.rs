@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::TableReference;
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::planner::{
@@ -26,11 +26,14 @@ use crate::parser::Name;
 #[derive(Debug)]
 pub(crate) struct PlannedTable {
     pub(crate) rel: Rel,
+    /// Columns that can be named; behind them a window's time may stand.
+    pub(crate) visible: usize,
 }
 
 impl TableSource for PlannedTable {
     fn schema(&self) -> SchemaRef {
-        self.rel.schema()
+        let schema = self.rel.schema();
+        Arc::new(Schema::new(schema.fields()[..self.visible].to_vec()))
     }
 }
 
@@ -77,8 +80,7 @@ impl ContextProvider for Provider<'_> {
         }
         let parts = [name.catalog(), name.schema(), Some(name.table())];
         let name = Name::new(parts.into_iter().flatten());
-        let rel = self.planner.relation(&name).map_err(external)?;
-        let table = Arc::new(PlannedTable { rel });
+        let table = Arc::new(self.planner.relation(&name).map_err(external)?);
         self.tables.borrow_mut().insert(key, Arc::clone(&table));
         Ok(table)
     }

@@ -193,7 +193,7 @@ impl Rewriter {
                 Ok(self.call(name, span, vec![expr]))
             }
             CeilFloorKind::DateTimeField(unit) => {
-                let name = format!("{name}_to");
+                let name = format!("${name}_to");
                 Ok(self.call(&name, span, vec![expr, word(&unit.to_string())]))
             }
             CeilFloorKind::Scale(_) => Err(unsupported("a scale in CEIL and FLOOR", span)),

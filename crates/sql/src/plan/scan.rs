@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::DFSchema;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 
-use super::provider::Provider;
+use super::provider::{PlannedTable, Provider};
 use super::rel::{Rel, RelColumn, RelNode, Scan};
 use super::rewrite::Rewriter;
 use super::{Planner, from_datafusion, parser_options};
@@ -21,10 +21,13 @@ const MAX_VIEW_DEPTH: usize = 32;
 
 impl Planner<'_> {
     /// The plan of a table or view by name.
-    pub(crate) fn relation(&self, name: &Name) -> Result<Rel> {
+    pub(crate) fn relation(&self, name: &Name) -> Result<PlannedTable> {
         let full = self.session.resolve(name)?;
         match self.catalog.get(&full) {
-            Some(CatalogObject::Table(table)) => self.scan(&table),
+            Some(CatalogObject::Table(table)) => {
+                let rel = self.scan(&table)?;
+                Ok(PlannedTable { visible: rel.columns.len(), rel })
+            }
             Some(CatalogObject::View(view)) => self.expand(&view),
             Some(CatalogObject::Function(_)) | None => {
                 Err(self.catalog.unknown_table(name, &full.catalog, &full.database))
@@ -33,7 +36,7 @@ impl Planner<'_> {
     }
 
     /// A view's query. A materialized view is computed anew from its query.
-    fn expand(&self, view: &ViewObject) -> Result<Rel> {
+    fn expand(&self, view: &ViewObject) -> Result<PlannedTable> {
         if self.depth >= MAX_VIEW_DEPTH {
             return Err(SqlError::not_supported("views within views this deep"));
         }
@@ -49,8 +52,18 @@ impl Planner<'_> {
         session.catalog = view.context_catalog.clone();
         session.database = view.context_database.clone();
         let inner = Planner { session: &session, depth: self.depth + 1, ..*self };
-        let rel = inner.query(&query).map_err(|error| error.inside(&what))?;
-        rename(rel, &columns.into_iter().map(|ident| ident.value).collect::<Vec<_>>())
+        let lowered = inner.lowered(&query).map_err(|error| error.inside(&what))?;
+        let (rel, visible) = lowered.with_hidden();
+        if columns.is_empty() {
+            return Ok(PlannedTable { rel, visible });
+        }
+        let names: Vec<String> = columns.into_iter().map(|ident| ident.value).collect();
+        if names.len() != visible {
+            return Err(SqlError::internal(format!("{what} has another number of columns")));
+        }
+        let hidden = rel.names().split_off(visible);
+        let names: Vec<String> = names.into_iter().chain(hidden).collect();
+        Ok(PlannedTable { rel: rename(rel, &names)?, visible })
     }
 
     /// The scan of a table with its computed columns and watermark.

@@ -142,12 +142,12 @@ error[unknown-table]: there is no table or view `bids`
     );
     check(
         "SELECT\n\tUPER(url) FROM bid",
-        r"
+        "
 error[unknown-function]: there is no function `UPER`
  --> line 2, column 2
   |
-2 | 	UPER(url) FROM bid
-  | 	^^^^
+2 | \tUPER(url) FROM bid
+  | \t^^^^
   = help: did you mean `upper`?
 ",
     );

@@ -411,3 +411,31 @@ fn a_job_is_named_as_in_flink() {
     let uses: Vec<String> = job.uses.iter().map(|name| name.name.clone()).collect();
     assert_eq!(uses, ["clicks", "out"]);
 }
+
+#[test]
+fn windows_of_a_view_are_aggregated_again() {
+    let session = session(&format!(
+        "{TABLES} CREATE VIEW counts (u, n, s, e) AS
+         SELECT user_id, COUNT(*), window_start, window_end
+         FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE))
+         GROUP BY user_id, window_start, window_end"
+    ));
+    let sql = "SELECT s, MAX(n) FROM counts GROUP BY s, e";
+    let plan = explain(&session, sql).unwrap_or_else(|error| panic!("{}", error.render(sql)));
+    assert_eq!(plan.matches("window aggregate").count(), 2, "{plan}");
+    assert!(explain(&session, "SELECT `$window_time` FROM counts").is_err());
+    let star = explain(&session, "SELECT * FROM counts").unwrap();
+    assert!(!star.contains("$window_time"), "{star}");
+}
+
+#[test]
+fn a_filter_on_the_window_itself() {
+    let session = session(TABLES);
+    let sql = "SELECT window_end, COUNT(*) AS n
+         FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE))
+         WHERE window_start >= TIMESTAMP '2024-01-01 00:00:00'
+         GROUP BY window_start, window_end";
+    let plan = explain(&session, sql).unwrap_or_else(|error| panic!("{}", error.render(sql)));
+    assert!(plan.contains("assign window tumble(1 min) on ts"), "{plan}");
+    assert!(plan.contains("window aggregate tumble(1 ms) on window_time"), "{plan}");
+}

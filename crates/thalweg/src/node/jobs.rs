@@ -180,8 +180,12 @@ impl Jobs {
         for view in &job.views {
             let _ = node.views.drop_view(view);
         }
-        let services = self.bare_services(node, job.id);
-        EngineJob::delete_state(job.id, &services)
+        self.delete_state(node, job.id)
+    }
+
+    /// Deletes the journal and the state of a job that does not run.
+    pub(crate) fn delete_state(&self, node: &Node, id: JobId) -> Result<(), JobError> {
+        EngineJob::delete_state(id, &self.bare_services(node, id))
     }
 
     /// Blocks until every job has replayed its journal. A view that is read before shows

@@ -9,6 +9,7 @@ use thalweg_sql::catalog::{DEFAULT_CATALOG, DEFAULT_DATABASE};
 use thalweg_sql::error::{ErrorCode, SqlError};
 use thalweg_sql::parser::{Insert, Name, ParsedStatement, Show, Statement, Transaction};
 use thalweg_sql::{Outcome, PlannedInsert, PlannedJob, SessionState};
+use thalweg_stream::graph::Operator;
 
 use super::catalog_log::{CatalogEvent, EndReason};
 use super::insert_values::insert_values;
@@ -194,12 +195,17 @@ impl Session {
 /// Brings back what the catalog's log says: definitions, then the jobs that did not end.
 pub(super) fn resume(node: &Arc<Node>, events: Vec<CatalogEvent>) -> anyhow::Result<()> {
     let mut pending = Vec::new();
+    // Jobs of dropped views whose end was not noted before the process ended.
+    let mut orphans = Vec::new();
     for event in events {
         match event {
             CatalogEvent::Definition { sql, catalog, database } => {
                 let mut session = Session::in_context(node, catalog, database)?;
                 let parsed = thalweg_sql::parser::parse_one(&sql).map_err(|e| stored(&sql, &e))?;
-                session.sql.execute(&parsed.statement).map_err(|e| stored(&sql, &e))?;
+                let outcome = session.sql.execute(&parsed.statement);
+                if let Outcome::Done { dropped, .. } = outcome.map_err(|e| stored(&sql, &e))? {
+                    orphans.extend(pending.extract_if(.., |new| keeps_one_of(new, &dropped)));
+                }
             }
             CatalogEvent::JobStarted {
                 job,
@@ -226,8 +232,14 @@ pub(super) fn resume(node: &Arc<Node>, events: Vec<CatalogEvent>) -> anyhow::Res
                 if reason != EndReason::Stopped || !keeps_view(&pending, job) {
                     pending.retain(|new: &NewJob| new.id.0 != job);
                 }
+                orphans.retain(|new: &NewJob| new.id.0 != job);
             }
         }
+    }
+    for orphan in orphans {
+        node.jobs.delete_state(node, orphan.id)?;
+        node.keep(&CatalogEvent::JobEnded { job: orphan.id.0, reason: EndReason::Dropped })
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
     }
     for new in pending {
         let name = new.name.clone();
@@ -243,11 +255,18 @@ pub(super) fn resume(node: &Arc<Node>, events: Vec<CatalogEvent>) -> anyhow::Res
 }
 
 fn keeps_view(pending: &[NewJob], job: u64) -> bool {
-    use thalweg_stream::graph::Operator;
-    pending.iter().any(|new| {
-        let is_view =
-            |node: &thalweg_stream::graph::Node| matches!(node.operator, Operator::View { .. });
-        new.id.0 == job && new.graph.nodes.iter().any(is_view)
+    pending.iter().any(|new| new.id.0 == job && views_of(new).next().is_some())
+}
+
+fn keeps_one_of(new: &NewJob, views: &[String]) -> bool {
+    views_of(new).any(|view| views.contains(view))
+}
+
+/// Full names of the views that a job keeps.
+fn views_of(new: &NewJob) -> impl Iterator<Item = &String> {
+    new.graph.nodes.iter().filter_map(|node| match &node.operator {
+        Operator::View { name, .. } => Some(name),
+        _ => None,
     })
 }
 

@@ -45,8 +45,8 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     kernel("convert_tz", &[], "CONVERT_TZ(text, from, to)", convert_tz),
     kernel("timestampdiff", &[], "TIMESTAMPDIFF(unit, from, to)", timestampdiff),
     kernel("timestampadd", &[], "TIMESTAMPADD(unit, count, time)", timestampadd),
-    kernel("floor_to", &[], "FLOOR(time TO unit)", |arguments| round_to_unit(arguments, false)),
-    kernel("ceil_to", &[], "CEIL(time TO unit)", |arguments| round_to_unit(arguments, true)),
+    kernel("$floor_to", &[], "FLOOR(time TO unit)", |arguments| round_to_unit(arguments, false)),
+    kernel("$ceil_to", &[], "CEIL(time TO unit)", |arguments| round_to_unit(arguments, true)),
     kernel("to_epoch_milli", &[], "TO_EPOCH_MILLI(instant)", |arguments| {
         let params = arguments.expect(&[Want::Instant], 0)?;
         let kernel = Kernel::new(|arguments, rows| {
