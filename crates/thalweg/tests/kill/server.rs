@@ -107,7 +107,11 @@ impl Server {
         let line = match tokio::time::timeout(deadline, &mut running.ready).await {
             Ok(Ok(Some(line))) => line,
             Ok(_) => bail!("the server ended before it was ready:\n{}", self.log_tail()),
-            Err(_) => bail!("the server is not ready after {deadline:?}:\n{}", self.log_tail()),
+            Err(_) => bail!(
+                "the server is not ready after {deadline:?}; {}\n{}",
+                self.write_stacks(),
+                self.log_tail()
+            ),
         };
         let address = |door: &str| {
             let word = line.split(' ').find_map(|word| word.strip_prefix(door));
@@ -188,6 +192,24 @@ impl Server {
             }
         }
         Ok(Some(removed))
+    }
+
+    /// Where a debugger is there, asks it what every thread of a server that hangs does,
+    /// and says where the answer is.
+    fn write_stacks(&self) -> String {
+        let Some(running) = &self.running else { return "it does not run".to_owned() };
+        let pid = running.child.id().to_string();
+        let debugger = ["-p", &pid, "-batch", "-ex", "thread apply all backtrace 40"];
+        match Command::new("gdb").args(debugger).stdin(Stdio::null()).output() {
+            Ok(output) => {
+                let path = self.directory.join("stacks.txt");
+                match std::fs::write(&path, output.stdout) {
+                    Ok(()) => format!("its stacks are in {}", path.display()),
+                    Err(error) => format!("its stacks could not be written: {error}"),
+                }
+            }
+            Err(error) => format!("no gdb, so no stacks ({error})"),
+        }
     }
 
     /// The last lines that the server wrote on its standard error.
