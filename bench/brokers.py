@@ -1,0 +1,185 @@
+"""Produce and consume with librdkafka against Thalweg and, beside it, Apache Kafka, in one run.
+
+    python bench/brokers.py THALWEG_BINARY [KAFKA_LIBS]      (confluent-kafka; Java for Kafka)
+
+KAFKA_LIBS is a folder with the jars of org.apache.kafka:kafka_2.13 and what it depends on
+(`mvn dependency:copy-dependencies`). Servers take turns; each gets an empty directory. RECORDS, SIZE,
+PARTITIONS, ACKS and RUNS in the environment change the load. Prints medians.
+"""
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+RECORDS = int(os.environ.get("RECORDS", 2_000_000))
+SIZE = int(os.environ.get("SIZE", 200))
+PARTITIONS = int(os.environ.get("PARTITIONS", 1))
+ACKS = os.environ.get("ACKS", "all")
+RUNS = int(os.environ.get("RUNS", 5))
+LATENCY = int(os.environ.get("LATENCY", 2000))
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def thalweg(folder, port):
+    return [sys.argv[1], "server", "--data-dir", f"{folder}/data", "--kafka", f"127.0.0.1:{port}",
+            "--sql", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+
+
+def kafka(folder, port):
+    with open(f"{folder}/server.properties", "w") as out:
+        out.write(f"""process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{port + 1}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 1}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+log.dirs={folder}/data
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+""")
+    java = ["java", "-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-cp", f"{sys.argv[2]}/*"]
+    subprocess.run(java + ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk",
+                           "-c", f"{folder}/server.properties"], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return java + ["kafka.Kafka", f"{folder}/server.properties"]
+
+
+def used(pid):
+    """Processor seconds and megabytes resident."""
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    rss = next(line for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS"))
+    return (int(fields[11]) + int(fields[12])) / TICK, int(rss.split()[1]) / 1e3
+
+
+def ready(boot):
+    # A fresh client each time: one that was refused waits longer and longer.
+    for _ in range(3000):
+        try:
+            AdminClient({"bootstrap.servers": boot, "log_level": 0}).list_topics(timeout=0.2)
+            return
+        except Exception:
+            time.sleep(0.005)
+    sys.exit(f"{boot} is not ready")
+
+
+def produce(boot):
+    payload = os.urandom(SIZE)
+    failed = 0
+
+    def done(error, _):
+        nonlocal failed
+        failed += error is not None
+
+    producer = Producer({
+        "bootstrap.servers": boot, "acks": ACKS, "linger.ms": 5, "batch.size": 1_000_000,
+        "queue.buffering.max.messages": 500_000, "queue.buffering.max.kbytes": 262_144,
+    })
+    start = time.time()
+    for number in range(RECORDS):
+        while True:
+            try:
+                producer.produce("bench", payload, partition=number % PARTITIONS, on_delivery=done)
+                break
+            except BufferError:
+                producer.poll(0.05)
+        if number % 64 == 0:
+            producer.poll(0)
+    producer.flush(120)
+    assert failed == 0, f"{failed} records failed"
+    return RECORDS / (time.time() - start)
+
+
+def consume(boot):
+    consumer = Consumer({
+        "bootstrap.servers": boot, "group.id": "bench", "enable.auto.commit": False,
+        "fetch.message.max.bytes": 4_000_000, "queued.max.messages.kbytes": 262_144,
+    })
+    consumer.assign([TopicPartition("bench", number, 0) for number in range(PARTITIONS)])
+    start, got = time.time(), 0
+    while got < RECORDS:
+        batch = consumer.consume(10_000, 10.0)
+        assert batch, f"only {got} of {RECORDS} records came"
+        assert not any(message.error() for message in batch)
+        got += len(batch)
+    rate = RECORDS / (time.time() - start)
+    consumer.close()
+    return rate
+
+
+def latency(boot):
+    """One record in flight: until it is acknowledged, and until a waiting consumer has it."""
+    producer = Producer({"bootstrap.servers": boot, "linger.ms": 0, "acks": ACKS})
+    consumer = Consumer({"bootstrap.servers": boot, "group.id": "latency", "fetch.wait.max.ms": 500,
+                         "auto.offset.reset": "earliest", "enable.auto.commit": False})
+    consumer.assign([TopicPartition("latency", 0, 0)])
+    acked, seen = [], []
+    for _ in range(LATENCY):
+        start = time.perf_counter()
+        producer.produce("latency", b"x" * SIZE, partition=0)
+        producer.flush(10)
+        acked.append((time.perf_counter() - start) * 1e3)
+        assert consumer.poll(10) is not None
+        seen.append((time.perf_counter() - start) * 1e3)
+    consumer.close()
+    cut = LATENCY // 20
+    return sorted(acked[cut:]), sorted(seen[cut:])
+
+
+def one_run(name, command, port):
+    folder = tempfile.mkdtemp(dir=os.environ.get("DIR"))
+    boot = f"127.0.0.1:{port}"
+    try:
+        line = command(folder, port)
+        start = time.time()
+        server = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            ready(boot)
+            result = {"ready ms": (time.time() - start) * 1e3, "idle MB": used(server.pid)[1]}
+            admin = AdminClient({"bootstrap.servers": boot})
+            for topic, parts in (("bench", PARTITIONS), ("latency", 1)):
+                admin.create_topics([NewTopic(topic, parts, 1)])[topic].result(20)
+            before = used(server.pid)[0]
+            result["produce records/s"] = produce(boot)
+            middle = used(server.pid)[0]
+            result["consume records/s"] = consume(boot)
+            after = used(server.pid)[0]
+            acked, seen = latency(boot)
+            result |= {
+                "produce MB/s": result["produce records/s"] * SIZE / 1e6,
+                "consume MB/s": result["consume records/s"] * SIZE / 1e6,
+                "server cpu s produce": middle - before, "server cpu s consume": after - middle,
+                "ack p50 ms": acked[len(acked) // 2], "ack p99 ms": acked[len(acked) * 99 // 100],
+                "seen p50 ms": seen[len(seen) // 2], "seen p99 ms": seen[len(seen) * 99 // 100],
+                "MB after": used(server.pid)[1],
+            }
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+        return result
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+servers = {"thalweg": thalweg} | ({"kafka": kafka} if len(sys.argv) > 2 else {})
+results = {name: [] for name in servers}
+for run in range(RUNS):
+    for place, (name, command) in enumerate(servers.items()):
+        results[name].append(one_run(name, command, 29000 + 100 * run + 10 * place))
+        print(f"run {run + 1} of {RUNS}: {name} done", file=sys.stderr, flush=True)
+print(f"{RECORDS} records of {SIZE} bytes, {PARTITIONS} partitions, acks={ACKS}, {RUNS} runs, medians")
+for what in results["thalweg"][0]:
+    medians = [statistics.median(run[what] for run in runs) for runs in results.values()]
+    ratio = f"   ratio {medians[0] / medians[1]:.2f}" if len(medians) > 1 and medians[1] else ""
+    print(f"{what:22}" + "".join(f"{name} {median:12.1f}  " if median >= 10 else f"{name} {median:12.2f}  " for name, median in zip(results, medians)) + ratio)
