@@ -9,7 +9,7 @@ trap 'rm -f "$script"' EXIT
 cat sql/nexmark.sql "sql/$query.sql" > "$script"
 cat "$folder"/* > /dev/null # page cache
 for _ in $(seq "$runs"); do
-  ../target/release/thalweg run "$script" -p "$parallelism" --set DIR="$folder" --stats json 2>&1 |
+  "${THALWEG:-../target/release/thalweg}" run "$script" -p "$parallelism" --set DIR="$folder" --stats json 2>&1 |
     python3 -c 'import json,sys
 for line in sys.stdin:
     if line.startswith("{"):
