@@ -57,14 +57,32 @@ pub enum Isolation {
     ReadCommitted,
 }
 
-/// The last batch that an idempotent producer wrote to a partition.
+/// Where an idempotent producer stands in a partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProducerPosition {
     /// Epoch of the producer.
     pub epoch: i16,
-    /// Sequence number of the last record.
+    /// Sequence number of the last record of this epoch; -1 where none is remembered, so
+    /// that the next one has number 0.
     pub last_sequence: i32,
-    /// Offset of the last record.
+    /// Offset of that record; -1 where none is remembered.
+    pub last_offset: Offset,
+    /// First offset of the transaction under way.
+    pub open_since: Option<Offset>,
+    /// Epoch of the coordinator that ended its last transaction; -1 before the first.
+    pub coordinator_epoch: i32,
+    /// Timestamp of its last batch or end marker; -1 where that had none.
+    pub last_timestamp: Millis,
+}
+
+/// A transaction that was aborted, in one partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AbortedTransaction {
+    /// Who wrote it.
+    pub producer: ProducerId,
+    /// Offset of its first record.
+    pub first_offset: Offset,
+    /// Offset of the marker that ended it.
     pub last_offset: Offset,
 }
 
@@ -171,6 +189,42 @@ pub enum LogError {
         /// Epoch that came.
         found: i16,
     },
+    /// The end of a transaction, written by a coordinator that another one has replaced.
+    #[error("{partition}: transactions are ended by coordinator {current}, this one is {found}")]
+    CoordinatorFenced {
+        /// The partition.
+        partition: TopicPartition,
+        /// Epoch of the coordinator in force.
+        current: i32,
+        /// Epoch that came.
+        found: i32,
+    },
+    /// A batch outside of the transaction that its producer has under way.
+    #[error("{partition}: producer {producer:?} is in a transaction, but this batch is not")]
+    InvalidTransactionState {
+        /// The partition.
+        partition: TopicPartition,
+        /// The producer.
+        producer: ProducerId,
+    },
+    /// A timestamp further from now than the topic takes.
+    #[error("{partition}: {detail}")]
+    InvalidTimestamp {
+        /// The partition.
+        partition: TopicPartition,
+        /// Which one, and the limit.
+        detail: String,
+    },
+    /// Records that somebody still needs were to be deleted.
+    #[error("{partition}: '{holder}' still needs the records from offset {from} on")]
+    Pinned {
+        /// The partition.
+        partition: TopicPartition,
+        /// Who.
+        holder: String,
+        /// From where on.
+        from: Offset,
+    },
     /// The topic or partition does not exist, or not any more.
     #[error("unknown topic or partition {partition}")]
     UnknownPartition {
@@ -232,6 +286,8 @@ impl Drop for Watch {
 ///
 /// Promises of an implementation:
 /// - what was appended is never changed, reordered or given another offset;
+/// - a control batch ends the transaction of its producer, raises the producer's epoch
+///   where its own is newer (KIP-890), and does nothing where it comes again;
 /// - a reader sees only what is durable, so an offset that was read stays readable
 ///   with the same bytes after any crash, until retention or deletion;
 /// - a batch of an idempotent producer is in the log at most once.
@@ -276,8 +332,26 @@ pub trait PartitionLog: Send + Sync {
     /// [`LogError::Corrupt`].
     fn max_timestamp(&self) -> Result<Option<(Offset, Millis)>, LogError>;
 
-    /// The last batch of an idempotent producer, if it is remembered.
+    /// Where an idempotent producer stands, if it is remembered.
     fn producer(&self, producer: ProducerId) -> Option<ProducerPosition>;
+
+    /// All idempotent producers that are remembered, by id.
+    fn producers(&self) -> Vec<(ProducerId, ProducerPosition)>;
+
+    /// The aborted transactions of which there may be records in `from..to`, by first
+    /// offset: what a reader of committed records of that range has to leave out. `to` is
+    /// at most the last stable offset.
+    ///
+    /// # Errors
+    /// [`LogError::Corrupt`].
+    fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, LogError>;
+
+    /// Deletes all records before `offset`; durable when this returns. Returns the log
+    /// start offset, which may be further on already.
+    ///
+    /// # Errors
+    /// [`LogError::OffsetOutOfRange`] beyond the high watermark, [`LogError::Pinned`].
+    fn delete_before(&self, offset: Offset) -> Result<Offset, LogError>;
 
     /// Asks to be called when more can be read.
     #[must_use = "dropping the registration ends it"]
@@ -335,6 +409,17 @@ pub trait LogStore: Send + Sync {
     /// # Errors
     /// [`LogError::UnknownPartition`], [`LogError::InvalidTopic`].
     fn add_partitions(&self, name: &str, total: i32) -> Result<(), LogError>;
+
+    /// Changes settings of a topic: a value sets one, `None` brings back its default. The
+    /// rest stays. Durable and in force when this returns; on an error nothing changed.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`]; [`LogError::InvalidTopic`] with what is wrong.
+    fn alter_topic(
+        &self,
+        name: &str,
+        changes: &[(String, Option<String>)],
+    ) -> Result<TopicMeta, LogError>;
 
     /// Deletes a topic; it is gone for good when this returns.
     ///

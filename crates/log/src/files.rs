@@ -13,6 +13,7 @@ use thalweg_core::ids::Offset;
 pub(crate) enum FileKind {
     Batches,
     Index,
+    Aborted,
 }
 
 /// Names an open file: serial number of the partition, base offset of the segment.

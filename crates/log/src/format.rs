@@ -12,7 +12,8 @@
 /// Bytes before the payload.
 pub(crate) const ENVELOPE_BYTES: usize = 20;
 
-/// The one version of every format here. An older program refuses a newer number.
+/// The version of every format that does not name another. An older program refuses a
+/// newer number.
 pub(crate) const VERSION: u16 = 1;
 
 /// What kind of thing an envelope holds.
@@ -27,8 +28,8 @@ pub(crate) enum FormatError {
     Magic,
     #[error("its checksum does not match")]
     Checksum,
-    #[error("it has format version {found}; this program knows versions up to {VERSION}")]
-    Newer { found: u16 },
+    #[error("it has format version {found}; this program knows versions up to {known}")]
+    Newer { found: u16, known: u16 },
     #[error("{0}")]
     Malformed(&'static str),
 }
@@ -38,7 +39,7 @@ pub(crate) fn seal(magic: &Magic, payload: &[u8]) -> Vec<u8> {
     seal_version(magic, VERSION, payload)
 }
 
-/// As [`seal`], with any version: tests make newer ones.
+/// As [`seal`], with another version.
 pub(crate) fn seal_version(magic: &Magic, version: u16, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(ENVELOPE_BYTES + payload.len());
     out.extend_from_slice(magic);
@@ -53,6 +54,15 @@ pub(crate) fn seal_version(magic: &Magic, version: u16, payload: &[u8]) -> Vec<u
 
 /// Takes the payload out of the envelope at the front of `bytes`.
 pub(crate) fn open<'a>(magic: &Magic, bytes: &'a [u8]) -> Result<&'a [u8], FormatError> {
+    open_version(magic, VERSION, bytes).map(|(_, payload)| payload)
+}
+
+/// As [`open`], for a format with several versions, up to `known`.
+pub(crate) fn open_version<'a>(
+    magic: &Magic,
+    known: u16,
+    bytes: &'a [u8],
+) -> Result<(u16, &'a [u8]), FormatError> {
     let (head, rest) = bytes.split_at_checked(ENVELOPE_BYTES).ok_or(FormatError::Truncated)?;
     if head[..8] != *magic {
         return Err(FormatError::Magic);
@@ -66,9 +76,10 @@ pub(crate) fn open<'a>(magic: &Magic, bytes: &'a [u8]) -> Result<&'a [u8], Forma
     if crc32c::crc32c_append(crc32c::crc32c(&head[..16]), payload) != crc {
         return Err(FormatError::Checksum);
     }
-    match version {
-        VERSION => Ok(payload),
-        found => Err(FormatError::Newer { found }),
+    if (1..=known).contains(&version) {
+        Ok((version, payload))
+    } else {
+        Err(FormatError::Newer { found: version, known })
     }
 }
 
@@ -168,6 +179,6 @@ mod tests {
     #[test]
     fn a_newer_version_is_named() {
         let newer = seal_version(&MAGIC, 2, b"?");
-        assert_eq!(open(&MAGIC, &newer), Err(FormatError::Newer { found: 2 }));
+        assert_eq!(open(&MAGIC, &newer), Err(FormatError::Newer { found: 2, known: 1 }));
     }
 }

@@ -24,6 +24,7 @@
 //! t-<topic id>/<partition>/
 //!     00000000000000000000.log          head with two durable marks, then batches as sent
 //!     00000000000000000000.index        derived: offsets and times, sparse
+//!     00000000000000000000.aborted      derived: aborted transactions, where there are any
 //!     00000000000000001234.producers    derived: idempotent producers as of an offset
 //! ```
 //!

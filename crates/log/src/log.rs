@@ -18,7 +18,7 @@ use crate::options::LogOptions;
 use crate::partition::recovery::Recovery;
 use crate::partition::{self, Partition};
 use crate::shared::{Shared, SyncStats, is_storage_full};
-use crate::topic_config::{ConfigEntry, TopicConfig, describe};
+use crate::topic_config::{self, ConfigEntry, TopicConfig, describe};
 
 /// Most partitions of one topic.
 pub const MAX_PARTITIONS: i32 = 10_000;
@@ -158,20 +158,30 @@ impl Log {
         name: &str,
         config: &[(String, String)],
     ) -> Result<(), LogError> {
-        let mut sorted = config.to_vec();
-        sorted.sort();
-        let parsed = parse_config(name, &sorted)?;
         let mut catalog = self.catalog.lock();
-        let id = self.topic(name).ok_or_else(|| unknown(name, -1))?.id;
-        self.record(&mut catalog, name, Event::ConfigChanged { id, config: sorted.clone() })?;
-        if let Some(topic) = self.topics.write().get_mut(name) {
-            topic.meta.config = sorted;
+        let meta = self.topic(name).ok_or_else(|| unknown(name, -1))?;
+        self.replace_config(&mut catalog, meta, config.to_vec()).map(|_| ())
+    }
+
+    fn replace_config(
+        &self,
+        catalog: &mut Catalog,
+        meta: TopicMeta,
+        mut config: Vec<(String, String)>,
+    ) -> Result<TopicMeta, LogError> {
+        config.sort();
+        let name = meta.name.clone();
+        let parsed = parse_config(&name, &config)?;
+        let event = Event::ConfigChanged { id: meta.id, config: config.clone() };
+        self.record(catalog, &name, event)?;
+        if let Some(topic) = self.topics.write().get_mut(&name) {
+            topic.meta.config.clone_from(&config);
             topic.config = parsed.clone();
             for partition in &topic.partitions {
                 partition.set_config(parsed.clone());
             }
         }
-        Ok(())
+        Ok(TopicMeta { config, ..meta })
     }
 
     /// One partition, as what it is.
@@ -313,6 +323,31 @@ impl LogStore for Log {
             self.add_to_topic(topic, total);
         }
         Ok(())
+    }
+
+    fn alter_topic(
+        &self,
+        name: &str,
+        changes: &[(String, Option<String>)],
+    ) -> Result<TopicMeta, LogError> {
+        let mut catalog = self.catalog.lock();
+        let meta = self.topic(name).ok_or_else(|| unknown(name, -1))?;
+        let mut config: BTreeMap<String, String> = meta.config.iter().cloned().collect();
+        for (setting, value) in changes {
+            match value {
+                Some(value) => config.insert(setting.clone(), value.clone()),
+                // An unknown name is an error, whatever is to be done with it.
+                None => {
+                    topic_config::check_known(setting).map_err(|detail| invalid(name, detail))?;
+                    config.remove(setting)
+                }
+            };
+        }
+        let config: Vec<_> = config.into_iter().collect();
+        if config == meta.config {
+            return Ok(meta);
+        }
+        self.replace_config(&mut catalog, meta, config)
     }
 
     fn delete_topic(&self, name: &str) -> Result<(), LogError> {

@@ -27,6 +27,12 @@ pub(crate) const DATA_START: u64 = 2 * SLOT_STRIDE;
 const SLOT_STRIDE: u64 = 4096;
 const SLOT_BYTES: usize = 512;
 
+/// Version 1 had no place for what compaction and transactions need.
+const VERSION: u16 = 2;
+
+/// How many there are is not known: to be counted.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+
 /// What a mark says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Mark {
@@ -48,8 +54,14 @@ pub(crate) struct Mark {
     pub(crate) max_time_at: Offset,
     /// Whether the file is complete: the next one was begun.
     pub(crate) sealed: bool,
-    /// Entries in the index of a sealed file.
+    /// Entries in the index of a sealed file, or [`UNKNOWN`].
     pub(crate) index_entries: u32,
+    /// Aborted transactions whose markers are in a sealed file, or [`UNKNOWN`].
+    pub(crate) aborted_entries: u32,
+    /// How often compaction has written the file anew; if ever, offsets may be missing.
+    pub(crate) generation: u32,
+    /// What stands before this offset was compacted together with all before it.
+    pub(crate) clean_to: Offset,
     /// Oldest offset of the partition that may be read.
     pub(crate) log_start: Offset,
 }
@@ -69,14 +81,18 @@ impl Mark {
         out.push(u8::from(self.sealed));
         out.extend_from_slice(&self.index_entries.to_be_bytes());
         out.extend_from_slice(&self.log_start.to_be_bytes());
-        let mut slot = format::seal(magic, &out);
+        out.extend_from_slice(&self.aborted_entries.to_be_bytes());
+        out.extend_from_slice(&self.generation.to_be_bytes());
+        out.extend_from_slice(&self.clean_to.to_be_bytes());
+        let mut slot = format::seal_version(magic, VERSION, &out);
         slot.resize(SLOT_BYTES, 0);
         slot
     }
 
     fn decode(magic: &Magic, slot: &[u8]) -> Result<Self, FormatError> {
-        let mut fields = Fields(format::open(magic, slot)?);
-        let mark = Self {
+        let (version, payload) = format::open_version(magic, VERSION, slot)?;
+        let mut fields = Fields(payload);
+        let mut mark = Self {
             sequence: fields.u64()?,
             owner: (fields.u128()?, fields.i32()?),
             base: fields.i64()?,
@@ -88,7 +104,15 @@ impl Mark {
             sealed: fields.u8()? != 0,
             index_entries: fields.u32()?,
             log_start: fields.i64()?,
+            aborted_entries: UNKNOWN,
+            generation: 0,
+            clean_to: 0,
         };
+        if version >= 2 {
+            mark.aborted_entries = fields.u32()?;
+            mark.generation = fields.u32()?;
+            mark.clean_to = fields.i64()?;
+        }
         fields.end()?;
         if mark.position < DATA_START || mark.base < 0 || mark.durable < 0 || mark.log_start < 0 {
             return Err(FormatError::Malformed("a mark out of range"));
@@ -156,8 +180,8 @@ mod tests {
         // The newest slot torn: the one before it.
         file.write_at(&[0xff; 30], SLOT_STRIDE + 10).unwrap();
         assert_eq!(read(&*file, &MAGIC).unwrap().map(|mark| mark.sequence), Ok(4));
-        let newer = format::seal_version(&MAGIC, 2, b"");
+        let newer = format::seal_version(&MAGIC, 3, b"");
         file.write_at(&newer, SLOT_STRIDE).unwrap();
-        assert_eq!(read(&*file, &MAGIC).unwrap(), Err(FormatError::Newer { found: 2 }));
+        assert_eq!(read(&*file, &MAGIC).unwrap(), Err(FormatError::Newer { found: 3, known: 2 }));
     }
 }

@@ -311,13 +311,23 @@ fn value_of<'a>(name: &str, config: &'a [(String, String)]) -> &'a str {
     own.or_else(|| default().map(|setting| setting.default)).unwrap_or_default()
 }
 
+/// Fails for a name that is no setting's.
+pub(crate) fn check_known(name: &str) -> Result<(), String> {
+    find(name).map(|_| ())
+}
+
+fn find(name: &str) -> Result<&'static Setting, String> {
+    if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) {
+        return Ok(setting);
+    }
+    let nearest = SETTINGS.iter().min_by_key(|setting| distance(setting.name, name));
+    let nearest = nearest.filter(|setting| distance(setting.name, name) <= 4);
+    let hint = nearest.map_or(String::new(), |near| format!("; did you mean '{}'?", near.name));
+    Err(format!("unknown setting '{name}'{hint}"))
+}
+
 fn check(name: &str, value: &str) -> Result<(), String> {
-    let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
-        let nearest = SETTINGS.iter().min_by_key(|setting| distance(setting.name, name));
-        let nearest = nearest.filter(|setting| distance(setting.name, name) <= 4);
-        let hint = nearest.map_or(String::new(), |near| format!("; did you mean '{}'?", near.name));
-        return Err(format!("unknown setting '{name}'{hint}"));
-    };
+    let setting = find(name)?;
     let number = || {
         value
             .parse::<i64>()

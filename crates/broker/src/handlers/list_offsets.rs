@@ -103,5 +103,10 @@ fn lookup(
         0.. => log.offset_for_time(timestamp),
         _ => return Err(ErrorCode::InvalidRequest),
     };
-    found.map(|found| found.unwrap_or((-1, -1))).map_err(|error| of_log_error(&error))
+    // Records of open transactions are not there for readers of committed ones.
+    let is_record = timestamp >= 0 || timestamp == MAX_TIMESTAMP;
+    let visible =
+        |(offset, _): &(Offset, Millis)| !committed || !is_record || *offset < offsets.last_stable;
+    let found = found.map(|found| found.filter(visible).unwrap_or((-1, -1)));
+    found.map_err(|error| of_log_error(&error))
 }

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use thalweg_core::ids::{Offset, ProducerId, TopicId, TopicPartition};
 use thalweg_core::partition_log::{
-    Appended, DurableCallback, Isolation, LogError, LogOffsets, LogStore, PartitionLog,
-    ProducerPosition, TopicMeta, Waker, Watch,
+    AbortedTransaction, Appended, DurableCallback, Isolation, LogError, LogOffsets, LogStore,
+    PartitionLog, ProducerPosition, TopicMeta, Waker, Watch,
 };
 use thalweg_core::record_batch::{RecordBatch, set_base_offset, split};
 use thalweg_core::time::Millis;
@@ -227,6 +227,18 @@ impl PartitionLog for MemoryPartition {
         None
     }
 
+    fn producers(&self) -> Vec<(ProducerId, ProducerPosition)> {
+        Vec::new()
+    }
+
+    fn aborted(&self, _: Offset, _: Offset) -> Result<Vec<AbortedTransaction>, LogError> {
+        Ok(Vec::new())
+    }
+
+    fn delete_before(&self, _: Offset) -> Result<Offset, LogError> {
+        Ok(0)
+    }
+
     fn watch(&self, waker: Waker) -> Watch {
         let mut state = self.state.lock();
         state.last_waker += 1;
@@ -278,6 +290,21 @@ impl LogStore for MemoryLog {
         partitions.extend(self.partitions(name, meta.partitions..total, meta.id));
         meta.partitions = total;
         Ok(())
+    }
+
+    fn alter_topic(
+        &self,
+        name: &str,
+        changes: &[(String, Option<String>)],
+    ) -> Result<TopicMeta, LogError> {
+        let mut topics = self.topics.lock();
+        let unknown = LogError::UnknownPartition { partition: TopicPartition::new(name, 0) };
+        let (meta, _) = topics.get_mut(name).ok_or(unknown)?;
+        for (setting, value) in changes {
+            meta.config.retain(|(known, _)| known != setting);
+            meta.config.extend(value.clone().map(|value| (setting.clone(), value)));
+        }
+        Ok(meta.clone())
     }
 
     fn delete_topic(&self, name: &str) -> Result<(), LogError> {

@@ -36,7 +36,7 @@ fn sequence(count: u64) -> i32 {
 /// How many of a chunk's `count` records, the first of which has number `first`, are in the
 /// log already; `None` where records before it are missing.
 fn already_there(known: Option<ProducerPosition>, first: u64, count: u32) -> Option<u32> {
-    let Some(known) = known else { return Some(0) };
+    let Some(known) = known.filter(|known| known.last_sequence >= 0) else { return Some(0) };
     let next = last_sequence_of(known.last_sequence, 1);
     // Sequence numbers wrap, so the distance is counted around the circle.
     let ahead = next.wrapping_sub(sequence(first)) & i32::MAX;
@@ -245,8 +245,16 @@ mod tests {
 
     #[test]
     fn what_is_there_is_counted_to_the_record() {
-        let known =
-            |last_sequence| Some(ProducerPosition { epoch: 0, last_sequence, last_offset: 99 });
+        let known = |last_sequence| {
+            Some(ProducerPosition {
+                epoch: 0,
+                last_sequence,
+                last_offset: 99,
+                open_since: None,
+                coordinator_epoch: -1,
+                last_timestamp: -1,
+            })
+        };
         assert_eq!(already_there(None, 0, 5), Some(0));
         assert_eq!(already_there(known(9), 10, 5), Some(0));
         assert_eq!(already_there(known(11), 10, 5), Some(2));

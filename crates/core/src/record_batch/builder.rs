@@ -224,6 +224,27 @@ pub fn control_batch(
     builder.build()
 }
 
+/// What the marker at the end of a transaction says (`EndTxnMarker`, KIP-98).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EndMarker {
+    /// How the transaction ended.
+    pub kind: ControlKind,
+    /// Epoch of the coordinator that wrote it; -1 where it does not say.
+    pub coordinator_epoch: i32,
+}
+
+impl EndMarker {
+    /// Reads the record of a control batch; `None` for a kind that is none of ours.
+    ///
+    /// # Errors
+    /// [`BatchError::Malformed`].
+    pub fn parse(record: &Record<'_>) -> Result<Option<Self>, BatchError> {
+        let Some(kind) = parse_control_record(record)? else { return Ok(None) };
+        let epoch = record.value.and_then(|value| value.get(2..6)?.first_chunk().copied());
+        Ok(Some(Self { kind, coordinator_epoch: epoch.map_or(-1, i32::from_be_bytes) }))
+    }
+}
+
 /// What the record of a control batch says; `None` for a kind that is none of ours,
 /// which readers must skip.
 ///

@@ -29,7 +29,9 @@ mod reader;
 mod tests;
 mod varint;
 
-pub use builder::{BatchBuilder, ControlKind, NewRecord, control_batch, parse_control_record};
+pub use builder::{
+    BatchBuilder, ControlKind, EndMarker, NewRecord, control_batch, parse_control_record,
+};
 pub use compression::{Compression, DecompressionLimits, compress, decompress};
 pub use header::{
     Attributes, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, MAGIC, NO_PRODUCER_EPOCH,

@@ -16,7 +16,7 @@ use super::{Partition, Writer};
 use crate::files::FileKind;
 use crate::mark::{self, Mark};
 use crate::segment::index::{self, IndexEntry};
-use crate::segment::scan::control_kind;
+use crate::segment::scan::end_marker;
 use crate::segment::{self, IndexState, MaxTime, Segment};
 use crate::shared::is_storage_full;
 use crate::topic_config::TopicConfig;
@@ -63,8 +63,8 @@ impl Partition {
                 header.max_timestamp = now;
             }
         }
-        let producers = match writer.producers.stage(&incoming, now) {
-            Ok(Staged::New(producers)) => producers,
+        let changes = match writer.producers.stage(&incoming, now) {
+            Ok(Staged::New(changes)) => changes,
             Ok(Staged::Repeated(repeated)) => {
                 return Ok(repeated_answer(&repeated, log_start, stamped));
             }
@@ -74,7 +74,8 @@ impl Partition {
         let bytes = number(batches, &incoming, stamped.then_some(now));
         self.write(&mut writer, &bytes)?;
         self.note_written(&mut writer, &incoming, next, bytes.len() as u64);
-        writer.producers.apply(producers);
+        let aborted = writer.producers.apply(changes, next);
+        self.list_aborted(&aborted);
         drop(writer);
         self.mark_dirty();
         let append_time = if stamped { now } else { -1 };
@@ -99,10 +100,10 @@ impl Partition {
             header.check_produced().map_err(|error| self.invalid(error))?;
             batch.verify_crc().map_err(|error| self.invalid(error))?;
             check_time(header.max_timestamp, config, now).map_err(|detail| {
-                LogError::InvalidBatch { partition: self.name.clone(), detail }
+                LogError::InvalidTimestamp { partition: self.name.clone(), detail }
             })?;
             let control =
-                header.attributes.is_control().then(|| control_kind(batch.bytes())).flatten();
+                header.attributes.is_control().then(|| end_marker(batch.bytes())).flatten();
             incoming.push(Incoming { header, control });
         }
         if incoming.is_empty() || batches.len() > MAX_APPEND_BYTES {
@@ -130,6 +131,10 @@ impl Partition {
             Refusal::Fenced { current, found } => {
                 LogError::Fenced { partition, producer, current, found }
             }
+            Refusal::CoordinatorFenced { current, found } => {
+                LogError::CoordinatorFenced { partition, current, found }
+            }
+            Refusal::NotTransactional => LogError::InvalidTransactionState { partition, producer },
             Refusal::OutOfOrder { expected, found } => {
                 LogError::OutOfOrderSequence { partition, producer, expected, found }
             }
@@ -191,9 +196,8 @@ impl Partition {
             position: mark::DATA_START,
             max_time: -1,
             max_time_at: -1,
-            sealed: false,
-            index_entries: 0,
             log_start: offsets.start,
+            ..Mark::default()
         };
         let made = if first { self.make_directory() } else { Ok(()) }
             .and_then(|()| segment::create(disk, &self.dir, &mark));

@@ -16,7 +16,7 @@ use thalweg_core::partition_log::{DurableCallback, LogError};
 
 use super::{Marks, Partition, Writer};
 use crate::mark::{self, Mark};
-use crate::segment::{self, IndexState, MaxTime, Segment};
+use crate::segment::{self, MaxTime, Segment};
 use crate::shared::is_storage_full;
 
 /// Where a partition stands with the committers.
@@ -163,6 +163,7 @@ impl Partition {
         let Some((last, full)) = chain.split_last() else { return Ok(()) };
         for mark in full {
             let Some(segment) = self.segment_at(mark.base) else { continue };
+            self.sync_aborted(&segment)?;
             self.write_mark(marks, full_mark(mark, &segment, log_start), None)?;
         }
         let active = Mark {
@@ -230,7 +231,8 @@ impl Partition {
             segment.max_committed = segment.max_written;
         }
         view.offsets.high_watermark = group.end;
-        view.offsets.last_stable = group.first_open.map_or(group.end, |open| open.min(group.end));
+        let first_open = group.first_open.unwrap_or(group.end);
+        view.offsets.last_stable = first_open.min(group.end).max(view.offsets.start);
         view.waiters.extract_if(.., |(offset, _)| *offset <= group.end).collect()
     }
 
@@ -288,10 +290,6 @@ impl Partition {
 
 /// The last mark of a segment behind which another was begun.
 pub(crate) fn full_mark(mark: &Mark, segment: &Segment, log_start: Offset) -> Mark {
-    let index_entries = match segment.index {
-        IndexState::Ready(count) | IndexState::Unchecked(count) => count,
-        IndexState::Lost => u32::MAX,
-    };
     Mark {
         sequence: mark.sequence + 1,
         durable: segment.end,
@@ -299,7 +297,8 @@ pub(crate) fn full_mark(mark: &Mark, segment: &Segment, log_start: Offset) -> Ma
         max_time: segment.max_written.time,
         max_time_at: segment.max_written.at,
         sealed: true,
-        index_entries,
+        index_entries: segment.index.entries(),
+        aborted_entries: segment.aborted.entries(),
         log_start,
         ..*mark
     }

@@ -14,6 +14,7 @@ mod read;
 pub(crate) mod recovery;
 mod retention;
 mod snapshot;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,8 +27,8 @@ use parking_lot::{Mutex, RwLock};
 use thalweg_core::env::{DiskFile, OpenMode};
 use thalweg_core::ids::{Offset, ProducerId, TopicId, TopicPartition};
 use thalweg_core::partition_log::{
-    Appended, DurableCallback, Isolation, LogError, LogOffsets, PartitionLog, ProducerPosition,
-    Waker, Watch,
+    AbortedTransaction, Appended, DurableCallback, Isolation, LogError, LogOffsets, PartitionLog,
+    ProducerPosition, Waker, Watch,
 };
 use thalweg_core::time::Millis;
 
@@ -36,7 +37,7 @@ use crate::mark::Mark;
 use crate::segment::{self, Segment};
 use crate::shared::Shared;
 use crate::topic_config::TopicConfig;
-use producer_state::ProducerState;
+use producer_state::{Producer, ProducerState};
 
 pub(crate) use commit::CommitState;
 pub(crate) use locate::Hints;
@@ -306,10 +307,21 @@ impl PartitionLog for Partition {
     }
 
     fn producer(&self, producer: ProducerId) -> Option<ProducerPosition> {
+        self.writer.lock().producers.get(producer.0).map(Producer::position)
+    }
+
+    fn producers(&self) -> Vec<(ProducerId, ProducerPosition)> {
         let writer = self.writer.lock();
-        let known = writer.producers.get(producer.0)?;
-        let (last_sequence, last_offset) = known.last()?;
-        Some(ProducerPosition { epoch: known.epoch, last_sequence, last_offset })
+        let known = writer.producers.iter();
+        known.map(|(id, producer)| (ProducerId(id), producer.position())).collect()
+    }
+
+    fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, LogError> {
+        self.aborted_between(from, to)
+    }
+
+    fn delete_before(&self, offset: Offset) -> Result<Offset, LogError> {
+        self.delete_records(offset)
     }
 
     fn watch(&self, waker: Waker) -> Watch {

@@ -4,20 +4,29 @@
 //! The last five batches of each producer are kept, so that a retry gets the offsets of
 //! the first time (KIP-98); sequences wrap to 0 behind the largest; a newer epoch fences
 //! an older one. A producer that is not remembered may begin anywhere (KIP-360).
-//! Transactions under way are tracked for the last stable offset.
+//! Transactions under way are tracked for the last stable offset, and those that end with
+//! an abort are told to the caller.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use thalweg_core::ids::{Offset, ProducerId};
-use thalweg_core::record_batch::{BatchHeader, ControlKind, last_sequence_of};
+use thalweg_core::partition_log::ProducerPosition;
+use thalweg_core::record_batch::{
+    BatchHeader, ControlKind, EndMarker, NO_SEQUENCE, last_sequence_of,
+};
 use thalweg_core::time::Millis;
 
 use crate::format::{self, Fields, FormatError, Magic};
+use crate::mark::UNKNOWN;
+use crate::segment::aborted::Aborted;
 
 /// Batches remembered per producer: as many as a client may have in flight.
 pub(crate) const REMEMBERED_BATCHES: usize = 5;
 
 const MAGIC: Magic = *b"thwl-prd";
+
+/// Version 1 had no coordinators, times and aborted transactions.
+const VERSION: u16 = 2;
 
 /// A batch that a producer wrote.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,17 +63,42 @@ pub(crate) struct Producer {
     /// Wall time of its last append.
     last_seen: Millis,
     /// First offset of its transaction, while one is under way.
-    open_since: Option<Offset>,
+    pub(crate) open_since: Option<Offset>,
+    /// Epoch of the coordinator that ended the last one; -1 before that.
+    pub(crate) coordinator_epoch: i32,
+    /// Timestamp of its last batch or marker.
+    pub(crate) last_timestamp: Millis,
 }
 
 impl Producer {
     fn new(epoch: i16) -> Self {
         let batches = [WrittenBatch::default(); REMEMBERED_BATCHES];
-        Self { epoch, batches, len: 0, last_seen: 0, open_since: None }
+        Self {
+            epoch,
+            batches,
+            len: 0,
+            last_seen: 0,
+            open_since: None,
+            coordinator_epoch: -1,
+            last_timestamp: -1,
+        }
     }
 
     fn batches(&self) -> &[WrittenBatch] {
         &self.batches[..usize::from(self.len).min(REMEMBERED_BATCHES)]
+    }
+
+    /// What others may know of it.
+    pub(crate) fn position(&self) -> ProducerPosition {
+        let (last_sequence, last_offset) = self.last().unwrap_or((NO_SEQUENCE, -1));
+        ProducerPosition {
+            epoch: self.epoch,
+            last_sequence,
+            last_offset,
+            open_since: self.open_since,
+            coordinator_epoch: self.coordinator_epoch,
+            last_timestamp: self.last_timestamp,
+        }
     }
 
     /// Sequence and offset of the last record, where a batch is remembered.
@@ -83,39 +117,56 @@ impl Producer {
         }
     }
 
-    /// Takes in a batch that is in the log, whatever its sequence.
-    fn take_in(&mut self, header: &BatchHeader, control: Option<ControlKind>, now: Millis) {
+    /// Takes in a batch that is in the log, whatever its sequence. Returns the first
+    /// offset of a transaction that it aborts.
+    fn take_in(
+        &mut self,
+        header: &BatchHeader,
+        control: Option<EndMarker>,
+        now: Millis,
+    ) -> Option<Offset> {
         if header.producer_epoch != self.epoch {
-            *self = Self { open_since: self.open_since, ..Self::new(header.producer_epoch) };
+            *self = Self {
+                open_since: self.open_since,
+                coordinator_epoch: self.coordinator_epoch,
+                ..Self::new(header.producer_epoch)
+            };
         }
         self.last_seen = now;
+        self.last_timestamp = header.max_timestamp;
         if header.attributes.is_control() {
-            if control.is_some() {
-                self.open_since = None;
-            }
-            return;
+            let marker = control?;
+            self.coordinator_epoch = marker.coordinator_epoch;
+            let ended = self.open_since.take();
+            return ended.filter(|_| marker.kind == ControlKind::Abort);
         }
         self.push(WrittenBatch::of(header));
         if header.attributes.is_transactional() && self.open_since.is_none() {
             self.open_since = Some(header.base_offset);
         }
+        None
     }
 
     /// Whether the batch may come now.
-    fn judge(&self, header: &BatchHeader) -> Result<Verdict, Refusal> {
+    fn judge(&self, header: &BatchHeader, control: Option<EndMarker>) -> Result<Verdict, Refusal> {
         if header.producer_epoch < self.epoch {
             let (current, found) = (self.epoch, header.producer_epoch);
             return Err(Refusal::Fenced { current, found });
         }
         if header.attributes.is_control() {
-            return Ok(Verdict::New);
+            let (current, found) =
+                (self.coordinator_epoch, control.map_or(i32::MAX, |m| m.coordinator_epoch));
+            return match found {
+                found if found < current => Err(Refusal::CoordinatorFenced { current, found }),
+                _ => Ok(Verdict::New),
+            };
         }
         let found = header.base_sequence;
         let newest = self.last().filter(|_| header.producer_epoch == self.epoch);
         let Some((last, _)) = newest else {
             // A new epoch counts from 0.
             return match found {
-                0 => Ok(Verdict::New),
+                0 => self.in_its_place(header),
                 _ => Err(Refusal::OutOfOrder { expected: 0, found }),
             };
         };
@@ -131,7 +182,7 @@ impl Producer {
         }
         let expected = last_sequence_of(last, 1);
         if found == expected {
-            return Ok(Verdict::New);
+            return self.in_its_place(header);
         }
         // In a circle of 2^31 numbers, what lies less than half behind is the past.
         let behind = expected.wrapping_sub(header.last_sequence()) & i32::MAX;
@@ -140,6 +191,16 @@ impl Producer {
         } else {
             Err(Refusal::OutOfOrder { expected, found })
         }
+    }
+}
+
+impl Producer {
+    /// A batch that follows on the one before: within a transaction there is nothing else.
+    fn in_its_place(&self, header: &BatchHeader) -> Result<Verdict, Refusal> {
+        if self.open_since.is_some() && !header.attributes.is_transactional() {
+            return Err(Refusal::NotTransactional);
+        }
+        Ok(Verdict::New)
     }
 }
 
@@ -162,6 +223,10 @@ enum Verdict {
 pub(crate) enum Refusal {
     /// A newer epoch is known.
     Fenced { current: i16, found: i16 },
+    /// The end of a transaction by a coordinator that was replaced.
+    CoordinatorFenced { current: i32, found: i32 },
+    /// It is not of the transaction that its producer has under way.
+    NotTransactional,
     /// A batch before it is missing.
     OutOfOrder { expected: i32, found: i32 },
     /// It repeats one that is not remembered any more.
@@ -176,7 +241,7 @@ pub(crate) struct Incoming {
     /// With the offsets that it is to get.
     pub(crate) header: BatchHeader,
     /// How the transaction ended, for a control batch of a known kind.
-    pub(crate) control: Option<ControlKind>,
+    pub(crate) control: Option<EndMarker>,
 }
 
 /// What the state says to an append.
@@ -184,8 +249,31 @@ pub(crate) struct Incoming {
 pub(crate) enum Staged {
     /// All of it is in the log already, from the first offset to the last.
     Repeated(Repeated),
-    /// It may be written; the producers as they are to be then.
-    New(Vec<(i64, Producer)>),
+    /// It may be written.
+    New(Changes),
+}
+
+/// What an append changes.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// The producers as they are to be then.
+    producers: Vec<(i64, Producer)>,
+    /// The transactions that it aborts: producer, first offset, offset of the marker.
+    aborts: Vec<(i64, Offset, Offset)>,
+}
+
+/// How much of the list of aborted transactions a snapshot covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Listed {
+    /// Base offset of the segment whose list it is.
+    pub(crate) base: Offset,
+    /// Its entries, or [`UNKNOWN`].
+    pub(crate) entries: u32,
+}
+
+impl Listed {
+    /// Nothing is known.
+    pub(crate) const NONE: Self = Self { base: -1, entries: UNKNOWN };
 }
 
 /// All producers of a partition.
@@ -199,7 +287,8 @@ pub(crate) struct ProducerState {
 impl ProducerState {
     /// Checks the batches of one append against the state, which stays as it is.
     pub(crate) fn stage(&self, batches: &[Incoming], now: Millis) -> Result<Staged, Refusal> {
-        let mut staged: Vec<(i64, Producer)> = Vec::new();
+        let mut changes = Changes::default();
+        let staged = &mut changes.producers;
         let mut repeated: Option<Repeated> = None;
         let mut fresh = false;
         for Incoming { header, control } in batches {
@@ -210,7 +299,7 @@ impl ProducerState {
             let id = header.producer_id;
             let place = staged.iter().position(|(staged, _)| *staged == id);
             let known = place.map(|place| staged[place].1).or(self.producers.get(&id).copied());
-            let verdict = known.map_or(Ok(Verdict::New), |known| known.judge(header))?;
+            let verdict = known.map_or(Ok(Verdict::New), |known| known.judge(header, *control))?;
             match verdict {
                 Verdict::New => fresh = true,
                 Verdict::Repeated(this) => {
@@ -220,7 +309,9 @@ impl ProducerState {
                 }
             }
             let mut producer = known.unwrap_or_else(|| Producer::new(header.producer_epoch));
-            producer.take_in(header, *control, now);
+            if let Some(first) = producer.take_in(header, *control, now) {
+                changes.aborts.push((id, first, header.base_offset));
+            }
             match place {
                 Some(place) => staged[place].1 = producer,
                 None => staged.push((id, producer)),
@@ -229,44 +320,69 @@ impl ProducerState {
         match repeated {
             Some(_) if fresh => Err(Refusal::Mixed),
             Some(repeated) => Ok(Staged::Repeated(repeated)),
-            None => Ok(Staged::New(staged)),
+            None => Ok(Staged::New(changes)),
         }
     }
 
-    /// Puts the producers of a staged append in force.
-    pub(crate) fn apply(&mut self, staged: Vec<(i64, Producer)>) {
-        for (id, producer) in staged {
-            let before = self.producers.insert(id, producer).and_then(|before| before.open_since);
-            if before != producer.open_since {
-                if let Some(first) = before {
-                    self.open.remove(&(first, id));
-                }
-                if let Some(first) = producer.open_since {
-                    self.open.insert((first, id));
-                }
+    /// Puts a staged append in force, behind which the log ends at `end`. Returns the
+    /// transactions that it aborted.
+    pub(crate) fn apply(&mut self, changes: Changes, end: Offset) -> Vec<Aborted> {
+        let before = self.first_open();
+        for (id, producer) in changes.producers {
+            self.put(id, producer);
+        }
+        if changes.aborts.is_empty() {
+            return Vec::new();
+        }
+        let after = self.first_open().unwrap_or(end);
+        // Of several in one append, the earlier ones may not look past the later ones.
+        let last_stable = match &changes.aborts[..] {
+            [_] => after,
+            all => all.iter().map(|abort| abort.1).chain(before).fold(after, Offset::min),
+        };
+        let aborts = changes.aborts.into_iter();
+        aborts
+            .map(|(producer, first, last)| Aborted { producer, first, last, last_stable })
+            .collect()
+    }
+
+    fn put(&mut self, id: i64, producer: Producer) {
+        let before = self.producers.insert(id, producer).and_then(|before| before.open_since);
+        if before != producer.open_since {
+            if let Some(first) = before {
+                self.open.remove(&(first, id));
+            }
+            if let Some(first) = producer.open_since {
+                self.open.insert((first, id));
             }
         }
     }
 
-    /// Takes in a batch found in the log.
+    /// Takes in a batch found in the log. Returns the transaction that it aborted.
     pub(crate) fn replay(
         &mut self,
         header: &BatchHeader,
-        control: Option<ControlKind>,
+        control: Option<EndMarker>,
         now: Millis,
-    ) {
+    ) -> Option<Aborted> {
         if !header.has_producer() {
-            return;
+            return None;
         }
         let id = header.producer_id;
         let known = self.producers.get(&id).copied();
         let mut producer = known.unwrap_or_else(|| Producer::new(header.producer_epoch));
-        producer.take_in(header, control, now);
-        self.apply(vec![(id, producer)]);
+        let aborted = producer.take_in(header, control, now);
+        self.put(id, producer);
+        let last_stable = self.first_open().unwrap_or(header.next_offset());
+        aborted.map(|first| Aborted { producer: id, first, last: header.base_offset, last_stable })
     }
 
     pub(crate) fn get(&self, id: i64) -> Option<&Producer> {
         self.producers.get(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.producers.iter().map(|(id, producer)| (*id, producer))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -303,18 +419,23 @@ impl ProducerState {
         idle.len()
     }
 
-    /// The state as of an offset, for a snapshot file.
-    pub(crate) fn encode(&self, owner: (u128, i32), at: Offset) -> Vec<u8> {
-        let mut out = Vec::with_capacity(36 + self.producers.len() * 160);
+    /// The state as of an offset, for a snapshot file, with what is in the list of aborted
+    /// transactions of the last segment.
+    pub(crate) fn encode(&self, owner: (u128, i32), at: Offset, listed: Listed) -> Vec<u8> {
+        let mut out = Vec::with_capacity(48 + self.producers.len() * 176);
         out.extend_from_slice(&owner.0.to_be_bytes());
         out.extend_from_slice(&owner.1.to_be_bytes());
         out.extend_from_slice(&at.to_be_bytes());
+        out.extend_from_slice(&listed.base.to_be_bytes());
+        out.extend_from_slice(&listed.entries.to_be_bytes());
         out.extend_from_slice(&(self.producers.len() as u32).to_be_bytes());
         for (id, producer) in &self.producers {
             out.extend_from_slice(&id.to_be_bytes());
             out.extend_from_slice(&producer.epoch.to_be_bytes());
             out.extend_from_slice(&producer.last_seen.to_be_bytes());
             out.extend_from_slice(&producer.open_since.unwrap_or(-1).to_be_bytes());
+            out.extend_from_slice(&producer.coordinator_epoch.to_be_bytes());
+            out.extend_from_slice(&producer.last_timestamp.to_be_bytes());
             out.push(producer.batches().len() as u8);
             for batch in producer.batches() {
                 out.extend_from_slice(&batch.last_sequence.to_be_bytes());
@@ -323,7 +444,7 @@ impl ProducerState {
                 out.extend_from_slice(&batch.max_time.to_be_bytes());
             }
         }
-        format::seal(&MAGIC, &out)
+        format::seal_version(&MAGIC, VERSION, &out)
     }
 
     /// Reads a snapshot, which must be of this partition and offset.
@@ -331,10 +452,15 @@ impl ProducerState {
         bytes: &[u8],
         owner: (u128, i32),
         at: Offset,
-    ) -> Result<Self, FormatError> {
-        let mut fields = Fields(format::open(&MAGIC, bytes)?);
+    ) -> Result<(Self, Listed), FormatError> {
+        let (version, payload) = format::open_version(&MAGIC, VERSION, bytes)?;
+        let mut fields = Fields(payload);
         if (fields.u128()?, fields.i32()?) != owner || fields.i64()? != at {
             return Err(FormatError::Malformed("it is of another partition or offset"));
+        }
+        let mut listed = Listed::NONE;
+        if version >= 2 {
+            listed = Listed { base: fields.i64()?, entries: fields.u32()? };
         }
         let mut state = Self::default();
         for _ in 0..fields.u32()? {
@@ -342,6 +468,10 @@ impl ProducerState {
             let mut producer = Producer::new(fields.i16()?);
             producer.last_seen = fields.i64()?;
             producer.open_since = Some(fields.i64()?).filter(|&first| first >= 0);
+            if version >= 2 {
+                producer.coordinator_epoch = fields.i32()?;
+                producer.last_timestamp = fields.i64()?;
+            }
             for _ in 0..fields.u8()?.min(REMEMBERED_BATCHES as u8) {
                 producer.push(WrittenBatch {
                     last_sequence: fields.i32()?,
@@ -350,10 +480,13 @@ impl ProducerState {
                     max_time: fields.i64()?,
                 });
             }
-            state.apply(vec![(id, producer)]);
+            if version == 1 {
+                producer.last_timestamp = producer.batches().last().map_or(-1, |b| b.max_time);
+            }
+            state.put(id, producer);
         }
         fields.end()?;
-        Ok(state)
+        Ok((state, listed))
     }
 
     /// The state without what only the clock decides, for comparing a rebuilt one.
@@ -399,7 +532,8 @@ mod tests {
     }
 
     fn incoming(header: BatchHeader) -> Incoming {
-        let control = header.attributes.is_control().then_some(ControlKind::Commit);
+        let marker = EndMarker { kind: ControlKind::Abort, coordinator_epoch: 0 };
+        let control = header.attributes.is_control().then_some(marker);
         Incoming { header, control }
     }
 
@@ -413,8 +547,8 @@ mod tests {
     ) -> Result<Option<Repeated>, Refusal> {
         match state.stage(&[incoming(header(attributes, at, of, records))], at)? {
             Staged::Repeated(repeated) => Ok(Some(repeated)),
-            Staged::New(staged) => {
-                state.apply(staged);
+            Staged::New(changes) => {
+                state.apply(changes, at + i64::from(records));
                 Ok(None)
             }
         }
@@ -483,8 +617,8 @@ mod tests {
         let early = state.stage(&[first, second, third], 0).map(|_| ());
         assert_eq!(early, Err(Refusal::OutOfOrder { expected: 4, found: 5 }));
         assert_eq!(state.len(), 0, "staging changes nothing");
-        let Ok(Staged::New(staged)) = state.stage(&[first, second], 0) else { panic!("refused") };
-        state.apply(staged);
+        let Ok(Staged::New(changes)) = state.stage(&[first, second], 0) else { panic!("refused") };
+        state.apply(changes, 4);
         let Ok(Staged::Repeated(repeated)) = state.stage(&[first, second], 0) else {
             panic!("not known again")
         };
@@ -539,6 +673,7 @@ mod tests {
         let random = SeededRandom::new(5);
         let mut state = ProducerState::default();
         let mut log = Vec::new();
+        let mut aborts = Vec::new();
         let mut at = 0;
         while log.len() < 300 {
             let id = random.below(5) as i64;
@@ -548,7 +683,11 @@ mod tests {
                 Some((epoch, None)) => (epoch, 0),
                 None => (0, i32::MAX - 3),
             };
-            let attributes = [PLAIN, TRANSACTIONAL, CONTROL][random.below(3) as usize];
+            let mut attributes = [PLAIN, TRANSACTIONAL, CONTROL][random.below(3) as usize];
+            if attributes == PLAIN && state.get(id).is_some_and(|known| known.open_since.is_some())
+            {
+                attributes = TRANSACTIONAL;
+            }
             if random.chance(100_000) {
                 (epoch, sequence) = (epoch + 1, 0);
             }
@@ -556,23 +695,27 @@ mod tests {
                 sequence = -1;
             }
             let records = 1 + random.below(5) as i32;
-            append(&mut state, attributes, at, (id, epoch, sequence), records).unwrap();
             let batch = incoming(header(attributes, at, (id, epoch, sequence), records));
+            let Ok(Staged::New(changes)) = state.stage(&[batch], at) else { panic!("refused") };
+            aborts.extend(state.apply(changes, batch.header.next_offset()));
             at = batch.header.next_offset();
             log.push(batch);
         }
+        assert!(aborts.len() > 20);
         for cut in [0, 1, 50, 299, 300] {
             let mut rebuilt = ProducerState::default();
-            for batch in &log[..cut] {
-                rebuilt.replay(&batch.header, batch.control, 0);
-            }
-            let bytes = rebuilt.encode((8, 1), 77);
+            let first = log[..cut].iter().filter_map(|b| rebuilt.replay(&b.header, b.control, 0));
+            let before = first.count();
+            let listed = Listed { base: 70, entries: 3 };
+            let bytes = rebuilt.encode((8, 1), 77, listed);
             assert!(ProducerState::decode(&bytes, (8, 1), 78).is_err());
             assert!(ProducerState::decode(&bytes, (8, 2), 77).is_err());
-            let mut restored = ProducerState::decode(&bytes, (8, 1), 77).unwrap();
-            for batch in &log[cut..] {
-                restored.replay(&batch.header, batch.control, 0);
-            }
+            let (mut restored, found) = ProducerState::decode(&bytes, (8, 1), 77).unwrap();
+            assert_eq!(found, listed);
+            let mut aborted = aborts[..before].to_vec();
+            aborted
+                .extend(log[cut..].iter().filter_map(|b| restored.replay(&b.header, b.control, 0)));
+            assert_eq!(aborted, aborts);
             assert_eq!(restored.timeless(), state.timeless(), "cut at {cut}");
             assert_eq!(restored.first_open(), state.first_open());
         }

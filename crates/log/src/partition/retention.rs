@@ -3,14 +3,16 @@
 //! The new log start is durable before a file goes: a crash in between leaves files
 //! before the log start, which the next start removes.
 
+use std::io;
+
 use thalweg_core::ids::Offset;
-use thalweg_core::partition_log::LogError;
+use thalweg_core::partition_log::{LogError, LogOffsets};
 use thalweg_core::time::Millis;
 
-use super::Partition;
+use super::{Marks, Partition};
 use crate::files::FileKind;
 use crate::mark::Mark;
-use crate::segment::{INDEX_SUFFIX, LOG_SUFFIX, Segment};
+use crate::segment::{ABORTED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, Segment};
 use crate::topic_config::TopicConfig;
 
 impl Partition {
@@ -36,21 +38,81 @@ impl Partition {
         let Some(log_start) = self.expired_before(&config, now, active.base) else {
             return Ok(0);
         };
+        let gone = self.move_start(&mut marks, active, log_start)?;
+        tracing::info!(partition = %self.name, log_start, segments = gone, "deleted old segments");
+        Ok(gone)
+    }
+
+    /// Makes a new log start durable, then removes what lies wholly before it. Returns how
+    /// many segments went.
+    fn move_start(
+        &self,
+        marks: &mut Marks,
+        active: Mark,
+        log_start: Offset,
+    ) -> Result<usize, LogError> {
         // The mark before must be durable while this one is on its way.
         self.sync_segment(active.base)?;
         let mark = Mark { sequence: active.sequence + 1, log_start, ..active };
-        self.write_mark(&mut marks, mark, None)?;
+        self.write_mark(marks, mark, None)?;
         self.sync_segment(active.base)?;
         let gone: Vec<Segment> = {
             let mut view = self.view.lock();
-            view.offsets.start = view.offsets.start.max(log_start);
-            view.segments.extract_if(.., |segment| segment.base < log_start).collect()
+            let offsets = &mut view.offsets;
+            offsets.start = offsets.start.max(log_start);
+            offsets.last_stable = offsets.last_stable.max(offsets.start);
+            let kept = view.segments.iter().map(|segment| segment.base);
+            let first = kept.filter(|&base| base <= log_start).max().unwrap_or(log_start);
+            view.segments.extract_if(.., |segment| segment.base < first).collect()
         };
         for segment in &gone {
             self.remove_segment(segment.base);
         }
-        tracing::info!(partition = %self.name, log_start, segments = gone.len(), "deleted old segments");
         Ok(gone.len())
+    }
+
+    /// Deletes all records before an offset on a user's word; durable when this returns.
+    pub(super) fn delete_records(&self, before: Offset) -> Result<Offset, LogError> {
+        let result = self.delete_up_to(before);
+        if matches!(result, Err(LogError::Disk { .. })) {
+            self.shared.tell_failure();
+        }
+        if result.is_ok() {
+            self.wake();
+        }
+        result
+    }
+
+    fn delete_up_to(&self, before: Offset) -> Result<Offset, LogError> {
+        let mut marks = self.marks.lock();
+        self.shared.check_running()?;
+        {
+            let view = self.view.lock();
+            let LogOffsets { start, high_watermark: end, .. } = view.offsets;
+            if view.deleted {
+                return Err(self.unknown());
+            }
+            if !(0..=end).contains(&before) {
+                let partition = self.name.clone();
+                return Err(LogError::OffsetOutOfRange { partition, offset: before, start, end });
+            }
+            if before <= start {
+                return Ok(start);
+            }
+            if let Some(reason) = &view.damage {
+                let (partition, reason) = (self.name.clone(), reason.clone());
+                return Err(LogError::ReadOnly { partition, reason });
+            }
+            if let Some((holder, &from)) = view.pins.iter().find(|(_, from)| **from < before) {
+                let (partition, holder) = (self.name.clone(), holder.clone());
+                return Err(LogError::Pinned { partition, holder, from });
+            }
+        }
+        // Everything up to the high watermark is covered by the active mark.
+        let Some(active) = marks.active else { return Err(self.unknown()) };
+        self.move_start(&mut marks, active, before)?;
+        tracing::info!(partition = %self.name, before, "deleted records on request");
+        Ok(before)
     }
 
     /// The last segment is never deleted; one in which all is too old is closed, so that
@@ -111,10 +173,19 @@ impl Partition {
     }
 
     fn remove_segment(&self, base: Offset) {
-        for (kind, suffix) in [(FileKind::Batches, LOG_SUFFIX), (FileKind::Index, INDEX_SUFFIX)] {
+        let files = [
+            (FileKind::Batches, LOG_SUFFIX),
+            (FileKind::Index, INDEX_SUFFIX),
+            (FileKind::Aborted, ABORTED_SUFFIX),
+        ];
+        for (kind, suffix) in files {
             self.shared.files.remove(self.key(base, kind));
             let path = self.path(base, suffix);
-            if let Err(error) = self.shared.env.disk.remove_file(&path) {
+            let removed = self.shared.env.disk.remove_file(&path);
+            if let Err(error) = removed.or_else(|error| match (kind, error.kind()) {
+                (FileKind::Index | FileKind::Aborted, io::ErrorKind::NotFound) => Ok(()),
+                _ => Err(error),
+            }) {
                 // It is before the log start: the next start of the log removes it.
                 tracing::warn!(path = %path.display(), %error, "an old file stays for now");
             }

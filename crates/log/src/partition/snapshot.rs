@@ -12,7 +12,7 @@ use thalweg_core::env::{Disk, read_file, replace_file};
 use thalweg_core::ids::Offset;
 use thalweg_core::partition_log::LogError;
 
-use super::producer_state::ProducerState;
+use super::producer_state::{Listed, ProducerState};
 use super::{Partition, Writer};
 use crate::segment::{PRODUCERS_SUFFIX, file_path, parse_name};
 use crate::shared::is_storage_full;
@@ -30,7 +30,7 @@ impl Partition {
         if writer.unsaved_bytes == 0 {
             return Ok(());
         }
-        let bytes = writer.producers.encode(self.owner(), writer.end);
+        let bytes = writer.producers.encode(self.owner(), writer.end, self.listed()?);
         let durable = self.view.lock().offsets.high_watermark;
         match save(&*self.shared.env.disk, &self.dir, writer.end, &bytes, durable) {
             Ok(()) => writer.unsaved_bytes = 0,
@@ -90,9 +90,9 @@ pub(crate) fn load(
     owner: (u128, i32),
     at: &[Offset],
     range: RangeInclusive<Offset>,
-) -> Option<(Offset, ProducerState)> {
+) -> Option<(Offset, ProducerState, Listed)> {
     at.iter().rev().filter(|at| range.contains(at)).find_map(|&at| {
         let bytes = read_file(disk, &file_path(dir, at, PRODUCERS_SUFFIX), MAX_BYTES).ok()?;
-        ProducerState::decode(&bytes, owner, at).ok().map(|state| (at, state))
+        ProducerState::decode(&bytes, owner, at).ok().map(|(state, listed)| (at, state, listed))
     })
 }

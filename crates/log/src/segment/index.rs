@@ -24,7 +24,7 @@ use thalweg_core::time::Millis;
 use crate::format::{self, Fields, FormatError, Magic};
 
 const MAGIC: Magic = *b"thwl-idx";
-const HEAD_BYTES: usize = 64;
+pub(super) const HEAD_BYTES: usize = 64;
 const ENTRY_BYTES: usize = 20;
 /// Entries read at once when an index is checked.
 const CHECK_ENTRIES: usize = 2048;
@@ -54,18 +54,37 @@ pub(crate) enum Key {
 
 /// Makes an empty index, replacing what is at the path.
 pub(crate) fn create(disk: &dyn Disk, path: &Path, owner: Owner) -> io::Result<Arc<dyn DiskFile>> {
+    create_as(&MAGIC, disk, path, owner)
+}
+
+/// Makes a derived file of any kind with nothing but its head.
+pub(super) fn create_as(
+    magic: &Magic,
+    disk: &dyn Disk,
+    path: &Path,
+    owner: Owner,
+) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.open(path, OpenMode::Create)?;
     file.set_len(0)?;
-    file.write_at(&head(owner), 0)?;
+    file.write_at(&head(magic, owner), 0)?;
     Ok(file.into())
 }
 
-fn head(owner: Owner) -> Vec<u8> {
+/// Whether a file begins with the head that it should have.
+pub(super) fn has_head(magic: &Magic, file: &dyn DiskFile, owner: Owner) -> io::Result<bool> {
+    let mut found = [0; HEAD_BYTES];
+    match file.read_exact_at(&mut found, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        result => result.map(|()| found[..] == head(magic, owner)[..]),
+    }
+}
+
+fn head(magic: &Magic, owner: Owner) -> Vec<u8> {
     let mut payload = Vec::with_capacity(28);
     payload.extend_from_slice(&owner.0.to_be_bytes());
     payload.extend_from_slice(&owner.1.to_be_bytes());
     payload.extend_from_slice(&owner.2.to_be_bytes());
-    let mut head = format::seal(&MAGIC, &payload);
+    let mut head = format::seal(magic, &payload);
     head.resize(HEAD_BYTES, 0);
     head
 }
@@ -105,7 +124,7 @@ fn encode(base: Offset, entry: &IndexEntry) -> [u8; ENTRY_BYTES] {
 }
 
 /// With the segment's base in it: an entry of another segment does not pass.
-fn entry_crc(base: Offset, fields: &[u8]) -> u32 {
+pub(super) fn entry_crc(base: Offset, fields: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&base.to_be_bytes()), fields)
 }
 
@@ -130,16 +149,10 @@ pub(crate) fn check(
     owner: Owner,
     end: u64,
 ) -> io::Result<Option<(u32, Option<IndexEntry>)>> {
-    let len = file.len()?;
-    let mut found_head = [0; HEAD_BYTES];
-    if len < HEAD_BYTES as u64 {
+    if !has_head(&MAGIC, file, owner)? {
         return Ok(None);
     }
-    file.read_exact_at(&mut found_head, 0)?;
-    if found_head[..] != head(owner)[..] {
-        return Ok(None);
-    }
-    let total = (len - HEAD_BYTES as u64) / ENTRY_BYTES as u64;
+    let total = file.len()?.saturating_sub(HEAD_BYTES as u64) / ENTRY_BYTES as u64;
     let total = u32::try_from(total).unwrap_or(u32::MAX);
     let mut last: Option<IndexEntry> = None;
     let mut count = 0;

@@ -1,5 +1,6 @@
 //! Segments: the files of a partition, each named by the offset that it begins with.
 
+pub(crate) mod aborted;
 pub(crate) mod index;
 pub(crate) mod scan;
 
@@ -21,6 +22,8 @@ pub(crate) const MAGIC: Magic = *b"thwl-seg";
 pub(crate) const LOG_SUFFIX: &str = ".log";
 /// Suffix of their indexes.
 pub(crate) const INDEX_SUFFIX: &str = ".index";
+/// Suffix of the lists of aborted transactions.
+pub(crate) const ABORTED_SUFFIX: &str = ".aborted";
 /// Suffix of snapshots of producer state, named by the offset they stand at.
 pub(crate) const PRODUCERS_SUFFIX: &str = ".producers";
 /// Suffix of files that are being made.
@@ -44,7 +47,7 @@ impl MaxTime {
     }
 }
 
-/// What is known of a segment's index.
+/// What is known of a file that is derived from a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum IndexState {
     /// Not looked at since the log was opened; should have this many entries.
@@ -53,6 +56,21 @@ pub(crate) enum IndexState {
     Ready(u32),
     /// Damaged or missing: to be built again from the segment.
     Lost,
+}
+
+impl IndexState {
+    /// What a mark says of a file that nobody has looked at.
+    pub(crate) fn marked(entries: u32) -> Self {
+        if entries == mark::UNKNOWN { Self::Lost } else { Self::Unchecked(entries) }
+    }
+
+    /// What a mark is to say.
+    pub(crate) fn entries(self) -> u32 {
+        match self {
+            Self::Ready(count) | Self::Unchecked(count) => count,
+            Self::Lost => mark::UNKNOWN,
+        }
+    }
 }
 
 /// What is known of a segment.
@@ -72,6 +90,8 @@ pub(crate) struct Segment {
     pub(crate) max_committed: MaxTime,
     /// Its index.
     pub(crate) index: IndexState,
+    /// Its list of aborted transactions; there is a file only where it has entries.
+    pub(crate) aborted: IndexState,
     /// When it was begun.
     pub(crate) created_at: Millis,
 }
@@ -87,6 +107,7 @@ impl Segment {
             max_written: MaxTime::NONE,
             max_committed: MaxTime::NONE,
             index: IndexState::Lost,
+            aborted: IndexState::Ready(0),
             created_at: mark.created_at,
         }
     }

@@ -5,7 +5,7 @@ use std::io;
 use thalweg_core::env::DiskFile;
 use thalweg_core::ids::Offset;
 use thalweg_core::record_batch::{
-    BatchHeader, ControlKind, DecompressionLimits, HEADER_BYTES, RecordBatch, parse_control_record,
+    BatchHeader, DecompressionLimits, EndMarker, HEADER_BYTES, RecordBatch,
 };
 
 /// Bytes read at once: few to begin with, since many walks end at their first batch.
@@ -122,13 +122,13 @@ impl<'f> Scan<'f> {
         &self,
         header: &BatchHeader,
         position: u64,
-    ) -> io::Result<Option<ControlKind>> {
+    ) -> io::Result<Option<EndMarker>> {
         if header.size > MAX_CONTROL_BYTES {
             return Ok(None);
         }
         let mut bytes = vec![0; header.size];
         self.file.read_exact_at(&mut bytes, position)?;
-        Ok(control_kind(&bytes))
+        Ok(end_marker(&bytes))
     }
 
     fn bytes(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
@@ -158,13 +158,13 @@ impl<'f> Scan<'f> {
 }
 
 /// How a transaction ended by the bytes of its control batch.
-pub(crate) fn control_kind(batch: &[u8]) -> Option<ControlKind> {
+pub(crate) fn end_marker(batch: &[u8]) -> Option<EndMarker> {
     let batch = RecordBatch::parse(batch).ok()?;
     let mut scratch = Vec::new();
     let limits =
         DecompressionLimits { max_output: MAX_CONTROL_BYTES, ..DecompressionLimits::default() };
     let mut records = batch.records(&mut scratch, &limits).ok()?;
-    parse_control_record(&records.next()?.ok()?).ok()?
+    EndMarker::parse(&records.next()?.ok()?).ok()?
 }
 
 /// The first valid batch in a range of a file, checksum included, whose offsets lie in

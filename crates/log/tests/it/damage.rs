@@ -259,7 +259,7 @@ fn indexes_are_never_trusted() {
 fn a_newer_version_is_refused() {
     // The version is in bytes 8 and 9 of an envelope; with a checksum that fits.
     let newer = |bytes: &mut [u8]| {
-        bytes[8..10].copy_from_slice(&2_u16.to_be_bytes());
+        bytes[8..10].copy_from_slice(&9_u16.to_be_bytes());
         let len = u32::from_be_bytes(bytes[12..16].try_into().unwrap()) as usize;
         let mut summed = bytes[..16].to_vec();
         summed.extend_from_slice(&bytes[20..20 + len]);
@@ -276,7 +276,7 @@ fn a_newer_version_is_refused() {
         world.write(&path, 0, &changed);
         let error = Log::open(world.sim.env(), Path::new(ROOT), manual()).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("version 2"), "{}: {text}", path.display());
+        assert!(text.contains("version 9"), "{}: {text}", path.display());
         world.write(&path, 0, &original);
     }
     world.open();

@@ -200,10 +200,12 @@ fn what_cannot_be_appended_leaves_nothing() {
     let joined = [&good[..], &flipped].concat();
     let far = sim.clock.wall_ms() + 10_000;
     assert!(matches!(partition.append(flipped.into()), Err(LogError::Checksum { .. })));
-    for bad in [old_magic.into(), cut, batch_at(far, &[b"x"]), bytes::Bytes::new()] {
+    for bad in [old_magic.into(), cut, bytes::Bytes::new()] {
         let refused = partition.append(bad);
         assert!(matches!(refused, Err(LogError::InvalidBatch { .. })), "{refused:?}");
     }
+    let late = partition.append(batch_at(far, &[b"x"]));
+    assert!(matches!(late, Err(LogError::InvalidTimestamp { .. })), "{late:?}");
     let large = partition.append(batch(&[&[0; 500]]));
     assert!(matches!(large, Err(LogError::TooLarge { limit: 500, .. })), "{large:?}");
     assert!(partition.append(joined.into()).is_err(), "a bad batch refuses them all");

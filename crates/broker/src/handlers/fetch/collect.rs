@@ -8,7 +8,7 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, Fetc
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 use thalweg_core::ids::Offset;
-use thalweg_core::partition_log::{Isolation, LogOffsets, PartitionLog, Watch};
+use thalweg_core::partition_log::{AbortedTransaction, Isolation, LogOffsets, PartitionLog, Watch};
 use thalweg_core::record_batch::split;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -44,6 +44,10 @@ pub(super) struct PartitionFetch {
     pub(super) source: Result<Arc<dyn PartitionLog>, ErrorCode>,
     pub(super) chunks: Vec<Bytes>,
     pub(super) offsets: LogOffsets,
+    /// Aborted transactions in what was read, for readers of committed records.
+    pub(super) aborted: Vec<AbortedTransaction>,
+    /// Offset at which reading began.
+    first: Offset,
     /// Offset from which to read on.
     next: Offset,
     room: usize,
@@ -131,7 +135,16 @@ impl Fetch {
                 }
                 None => return,
             };
-            match log.read(partition.next, wanted, self.isolation) {
+            let read = log.read(partition.next, wanted, self.isolation).and_then(|chunk| {
+                if let (Isolation::ReadCommitted, Some(end)) =
+                    (self.isolation, offset_after(&chunk))
+                {
+                    // Of the whole range: transactions may go through several chunks.
+                    partition.aborted = log.aborted(partition.first, end)?;
+                }
+                Ok(chunk)
+            });
+            match read {
                 Ok(chunk) if chunk.is_empty() => {}
                 Ok(chunk) => {
                     drop(reserved);
@@ -194,6 +207,8 @@ fn resolve_topic(context: &RequestContext, topic: FetchTopic, by_id: bool) -> To
             source,
             chunks: Vec::new(),
             offsets: LogOffsets::default(),
+            aborted: Vec::new(),
+            first: partition.fetch_offset,
             next: partition.fetch_offset,
             room: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
         }

@@ -4,7 +4,7 @@
 //! they are. A test holds this against the codec's decoder, version by version.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use thalweg_core::partition_log::Isolation;
+use thalweg_core::partition_log::{AbortedTransaction, Isolation};
 
 use super::collect::{Fetch, PartitionFetch, TopicFetch};
 use crate::error_code::NONE;
@@ -88,7 +88,7 @@ impl Pieces {
         if self.version >= 5 {
             self.buffer.put_i64(if code == NONE { partition.offsets.start } else { -1 });
         }
-        self.aborted_transactions(isolation);
+        self.aborted_transactions(isolation, &partition.aborted);
         if self.version >= 11 {
             self.buffer.put_i32(-1); // preferred read replica
         }
@@ -104,12 +104,17 @@ impl Pieces {
         self.tags();
     }
 
-    /// There are none yet; who reads uncommitted does not want the list at all.
-    fn aborted_transactions(&mut self, isolation: Isolation) {
+    /// Who reads uncommitted does not want the list at all.
+    fn aborted_transactions(&mut self, isolation: Isolation, aborted: &[AbortedTransaction]) {
         match (isolation, self.flexible) {
-            (Isolation::ReadCommitted, _) => self.count(0),
+            (Isolation::ReadCommitted, _) => self.count(aborted.len()),
             (Isolation::ReadUncommitted, true) => self.varint(0),
             (Isolation::ReadUncommitted, false) => self.buffer.put_i32(-1),
+        }
+        for transaction in aborted {
+            self.buffer.put_i64(transaction.producer.0);
+            self.buffer.put_i64(transaction.first_offset);
+            self.tags();
         }
     }
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use thalweg_core::env::sim::SimEnv;
 use thalweg_core::ids::{Offset, ProducerId, TopicId, TopicPartition};
 use thalweg_core::partition_log::{
-    Appended, DurableCallback, Isolation, LogError, LogOffsets, LogStore, PartitionLog,
-    ProducerPosition, TopicMeta, Waker, Watch,
+    AbortedTransaction, Appended, DurableCallback, Isolation, LogError, LogOffsets, LogStore,
+    PartitionLog, ProducerPosition, TopicMeta, Waker, Watch,
 };
 use thalweg_core::time::Millis;
 use thalweg_log::{Log, LogOptions};
@@ -69,6 +69,14 @@ impl LogStore for SimStore {
 
     fn add_partitions(&self, name: &str, total: i32) -> Result<(), LogError> {
         self.log.add_partitions(name, total)
+    }
+
+    fn alter_topic(
+        &self,
+        name: &str,
+        changes: &[(String, Option<String>)],
+    ) -> Result<TopicMeta, LogError> {
+        self.log.alter_topic(name, changes)
     }
 
     fn delete_topic(&self, name: &str) -> Result<(), LogError> {
@@ -131,6 +139,18 @@ impl PartitionLog for SimPartition {
 
     fn producer(&self, producer: ProducerId) -> Option<ProducerPosition> {
         self.inner.producer(producer)
+    }
+
+    fn producers(&self) -> Vec<(ProducerId, ProducerPosition)> {
+        self.inner.producers()
+    }
+
+    fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, LogError> {
+        self.inner.aborted(from, to)
+    }
+
+    fn delete_before(&self, offset: Offset) -> Result<Offset, LogError> {
+        self.inner.delete_before(offset)
     }
 
     fn watch(&self, waker: Waker) -> Watch {

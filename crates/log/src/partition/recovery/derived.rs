@@ -2,21 +2,25 @@
 //! to the end of the recovered log.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use thalweg_core::env::{DiskFile, OpenMode};
+use thalweg_core::env::{Disk, DiskFile, OpenMode};
 use thalweg_core::ids::Offset;
 use thalweg_core::partition_log::LogOffsets;
 
 use super::super::locate::IndexBuilder;
-use super::super::producer_state::ProducerState;
+use super::super::producer_state::{Listed, ProducerState};
 use super::super::{Marks, View, Writer, snapshot};
 use super::tail::Tail;
 use super::{Found, Listing, Recovered, Recovery};
-use crate::mark::DATA_START;
+use crate::mark::{DATA_START, UNKNOWN};
+use crate::segment::aborted::{self, Aborted};
 use crate::segment::index::{self, IndexEntry, Key};
 use crate::segment::scan::{Scan, Step};
-use crate::segment::{INDEX_SUFFIX, IndexState, PRODUCERS_SUFFIX, Segment, file_path};
+use crate::segment::{
+    ABORTED_SUFFIX, INDEX_SUFFIX, IndexState, PRODUCERS_SUFFIX, Segment, file_path,
+};
 use crate::shared::is_storage_full;
 
 /// The good entries of an index.
@@ -24,6 +28,32 @@ struct OpenIndex {
     file: Arc<dyn DiskFile>,
     count: u32,
     last: Option<IndexEntry>,
+}
+
+/// A list of aborted transactions that is being completed.
+struct List<'a> {
+    disk: &'a dyn Disk,
+    path: PathBuf,
+    owner: index::Owner,
+    file: Option<Arc<dyn DiskFile>>,
+    count: u32,
+}
+
+impl List<'_> {
+    fn add(&mut self, entry: &Aborted) -> io::Result<()> {
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => aborted::create(self.disk, &self.path, self.owner)?,
+        };
+        aborted::write(&*file, self.owner.2, self.count, entry)?;
+        self.file = Some(file);
+        self.count += 1;
+        Ok(())
+    }
+
+    fn state(&self) -> IndexState {
+        IndexState::Ready(self.count)
+    }
 }
 
 /// Outcome of a walk over headers; the error is damage.
@@ -42,10 +72,12 @@ impl Recovery<'_> {
         self.remove_stale(found, end, listing)?;
         let snapshot =
             snapshot::load(self.disk, self.dir, self.owner, &listing.snapshots, log_start..=end);
-        let (from, mut producers) = snapshot.unwrap_or((log_start, ProducerState::default()));
+        let (from, mut producers, listed) =
+            snapshot.unwrap_or((log_start, ProducerState::default(), Listed::NONE));
         let mut unsaved_bytes = 0;
-        for (segment, state) in found.iter().zip(&tail.segments) {
-            match self.replay_producers(segment, state, from, &mut producers)? {
+        for (segment, state) in found.iter().zip(&mut tail.segments) {
+            let mut list = self.resume_list(segment, state, from, listed);
+            match self.replay_producers(segment, state, from, &mut producers, &mut list)? {
                 Ok(bytes) => unsaved_bytes += bytes,
                 Err(damage) => return self.read_only(found, log_start, damage),
             }
@@ -58,7 +90,7 @@ impl Recovery<'_> {
             Err(damage) => return self.read_only(found, log_start, damage),
         };
         let position = last.written;
-        let last_stable = producers.first_open().unwrap_or(end).min(end);
+        let last_stable = producers.first_open().unwrap_or(end).max(log_start).min(end);
         let offsets = LogOffsets { start: log_start, last_stable, high_watermark: end, end };
         Ok(Recovered {
             marks: Marks { active: file.mark, ..Marks::default() },
@@ -82,9 +114,9 @@ impl Recovery<'_> {
             self.disk.remove_file(&file_path(self.dir, *at, PRODUCERS_SUFFIX))?;
             removed = true;
         }
-        for base in &listing.indexes {
+        for base in &listing.derived {
             if !found.iter().any(|segment| segment.base == *base) {
-                self.remove_if_there(&file_path(self.dir, *base, INDEX_SUFFIX))?;
+                self.remove_derived(*base)?;
             }
         }
         if removed { self.disk.sync_dir(self.dir) } else { Ok(()) }
@@ -95,9 +127,10 @@ impl Recovery<'_> {
     fn replay_producers(
         &self,
         segment: &Found,
-        state: &Segment,
+        state: &mut Segment,
         from: Offset,
         producers: &mut ProducerState,
+        list: &mut Option<List<'_>>,
     ) -> Walk<u64> {
         if state.end <= from {
             return Ok(Ok(0));
@@ -105,10 +138,11 @@ impl Recovery<'_> {
         let (offset, position) = self.floor(segment, state, from);
         let mut scan = Scan::new(&*segment.file, position, state.written, offset);
         let mut bytes = 0;
+        let replayed = list.is_some();
         loop {
             let (header, position) = match scan.next(false)? {
                 Step::Batch { header, position } => (header, position),
-                Step::End => return Ok(Ok(bytes)),
+                Step::End => break,
                 Step::Bad(detail) => return Ok(Err(bad(&scan, segment, &detail))),
             };
             if header.base_offset < from {
@@ -119,8 +153,51 @@ impl Recovery<'_> {
             } else {
                 None
             };
-            producers.replay(&header, control, self.now);
+            let aborted = producers.replay(&header, control, self.now);
+            if let (Some(open), Some(entry)) = (list.as_mut(), aborted)
+                && let Err(error) = open.add(&entry)
+            {
+                if !is_storage_full(&error) {
+                    return Err(error);
+                }
+                *list = None;
+            }
             bytes += header.size as u64;
+        }
+        if replayed {
+            state.aborted = list.as_ref().map_or(IndexState::Lost, List::state);
+        }
+        Ok(Ok(bytes))
+    }
+
+    /// The list of aborted transactions of a segment whose mark does not tell of it, to be
+    /// gone on with as the producers are replayed from `from` on. `None` where the mark
+    /// tells, or where the replay begins too late: it is built when it is looked for.
+    fn resume_list(
+        &self,
+        segment: &Found,
+        state: &Segment,
+        from: Offset,
+        listed: Listed,
+    ) -> Option<List<'_>> {
+        let path = file_path(self.dir, segment.base, ABORTED_SUFFIX);
+        let list = |file, count| List {
+            disk: self.disk,
+            path: path.clone(),
+            owner: self.index_owner(segment),
+            file,
+            count,
+        };
+        if state.aborted != IndexState::Lost || state.end < from {
+            None
+        } else if from <= segment.base || (listed.base == segment.base && listed.entries == 0) {
+            Some(list(None, 0))
+        } else if listed.base == segment.base && listed.entries != UNKNOWN {
+            let file = self.disk.open(&path, OpenMode::Write).ok()?;
+            let good = aborted::check(&*file, self.index_owner(segment), listed.entries);
+            good.ok()?.then(|| list(Some(file.into()), listed.entries))
+        } else {
+            None
         }
     }
 

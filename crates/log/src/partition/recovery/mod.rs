@@ -19,8 +19,8 @@ use crate::format::FormatError;
 use crate::mark::{self, DATA_START, Mark};
 use crate::segment::scan::{Scan, Step};
 use crate::segment::{
-    INDEX_SUFFIX, LOG_SUFFIX, MAGIC, PRODUCERS_SUFFIX, Segment, TEMPORARY_SUFFIX, file_path,
-    parse_name,
+    ABORTED_SUFFIX, INDEX_SUFFIX, IndexState, LOG_SUFFIX, MAGIC, PRODUCERS_SUFFIX, Segment,
+    TEMPORARY_SUFFIX, file_path, parse_name,
 };
 
 /// Why a partition cannot be opened at all.
@@ -67,7 +67,7 @@ struct Listing {
     segments: Vec<Offset>,
     snapshots: Vec<Offset>,
     temporary: Vec<String>,
-    indexes: Vec<Offset>,
+    derived: Vec<Offset>,
 }
 
 impl Recovery<'_> {
@@ -115,8 +115,10 @@ impl Recovery<'_> {
                 listing.segments.push(base);
             } else if let Some(at) = parse_name(&entry.name, PRODUCERS_SUFFIX) {
                 listing.snapshots.push(at);
-            } else if let Some(base) = parse_name(&entry.name, INDEX_SUFFIX) {
-                listing.indexes.push(base);
+            } else if let Some(base) = parse_name(&entry.name, INDEX_SUFFIX)
+                .or_else(|| parse_name(&entry.name, ABORTED_SUFFIX))
+            {
+                listing.derived.push(base);
             } else if entry.name.ends_with(TEMPORARY_SUFFIX) {
                 listing.temporary.push(entry.name);
             }
@@ -161,9 +163,15 @@ impl Recovery<'_> {
         while found.get(1).is_some_and(|next| next.base <= log_start) {
             let old = found.remove(0);
             self.disk.remove_file(&file_path(self.dir, old.base, LOG_SUFFIX))?;
-            self.remove_if_there(&file_path(self.dir, old.base, INDEX_SUFFIX))?;
+            self.remove_derived(old.base)?;
         }
         Ok(())
+    }
+
+    fn remove_derived(&self, base: Offset) -> io::Result<()> {
+        [INDEX_SUFFIX, ABORTED_SUFFIX]
+            .iter()
+            .try_for_each(|suffix| self.remove_if_there(&file_path(self.dir, base, suffix)))
     }
 
     fn remove_if_there(&self, path: &Path) -> io::Result<()> {
@@ -251,5 +259,6 @@ fn survey(segment: &Found, below: Offset) -> io::Result<Segment> {
     }
     state.committed = state.written;
     state.max_committed = state.max_written;
+    state.aborted = IndexState::Lost;
     Ok(state)
 }

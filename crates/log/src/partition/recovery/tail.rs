@@ -9,7 +9,7 @@ use super::super::commit::full_mark;
 use super::{Found, Recovery};
 use crate::mark::{self, Mark};
 use crate::segment::scan::{Scan, Step, find_valid};
-use crate::segment::{INDEX_SUFFIX, IndexState, LOG_SUFFIX, MAGIC, MaxTime, Segment, file_path};
+use crate::segment::{IndexState, LOG_SUFFIX, MAGIC, MaxTime, Segment, file_path};
 
 /// Cut bytes among which valid batches were found are kept up to this many.
 const MAX_KEPT_CUT_BYTES: u64 = 16 << 20;
@@ -99,7 +99,7 @@ impl Recovery<'_> {
         while found.len() > index + 1 {
             if let Some(later) = found.pop() {
                 self.disk.remove_file(&file_path(self.dir, later.base, LOG_SUFFIX))?;
-                self.remove_if_there(&file_path(self.dir, later.base, INDEX_SUFFIX))?;
+                self.remove_derived(later.base)?;
                 self.disk.sync_dir(self.dir)?;
             }
         }
@@ -168,9 +168,11 @@ fn walk_tail(segment: &Found, mark: &Mark) -> io::Result<Walked> {
     state.max_written = MaxTime::of(mark);
     // The first mark of a segment tells of the time before it.
     state.end = mark.durable.max(segment.base);
+    state.aborted = IndexState::Lost; // Until the producers are replayed.
     state.written = mark.position;
     if mark.sealed {
-        state.index = IndexState::Unchecked(mark.index_entries);
+        state.index = IndexState::marked(mark.index_entries);
+        state.aborted = IndexState::marked(mark.aborted_entries);
         return Ok(Walked { state, bad: None });
     }
     let mut scan = Scan::new(&*segment.file, state.written, segment.len, state.end);
