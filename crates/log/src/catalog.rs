@@ -4,8 +4,10 @@
 //! topic must be possible then.
 //!
 //! Each event is written, synced, then covered by the mark, which is synced as well:
-//! catalog changes are rare, so here nothing acknowledged is ever behind the mark. What
-//! is behind it after a crash was not acknowledged and is kept where it is whole.
+//! catalog changes are rare, so here nothing acknowledged is behind the mark, unless space
+//! ran out even for overwriting it; then the next event's mark covers both. What is behind
+//! the mark after a crash is kept where it is whole. Since an event is only written once
+//! the one before is durable, bad bytes with a whole event behind them are damage.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +21,7 @@ use thalweg_core::time::Millis;
 
 use crate::format::{self, ENVELOPE_BYTES, Fields, FormatError, Magic, put_text};
 use crate::mark::{self, DATA_START, Mark};
-use crate::shared::is_storage_full;
+use crate::shared::{failed_sync, is_storage_full};
 
 /// Name of the file.
 pub(crate) const FILE_NAME: &str = "catalog";
@@ -58,8 +60,11 @@ pub(crate) struct Catalog {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Box<dyn DiskFile>,
+    /// As it is on disk.
     mark: Mark,
     events: usize,
+    /// Where the events end; behind it is room, up to the file's length.
+    end: u64,
     len: u64,
     topics: BTreeMap<TopicId, (TopicMeta, Millis)>,
     deleted: Vec<TopicId>,
@@ -82,9 +87,11 @@ impl Catalog {
         let file = disk.open(&path, OpenMode::Write)?;
         let mark =
             mark::read(&*file, &MAGIC)?.map_err(|error| CatalogError::Damaged { at: 0, error })?;
-        let (topics, len) = (BTreeMap::new(), bytes.len() as u64);
-        let mut catalog = Self { disk, path, file, mark, events: 0, len, topics, deleted: vec![] };
+        let (topics, len, end) = (BTreeMap::new(), bytes.len() as u64, mark.position);
+        let mut catalog =
+            Self { disk, path, file, mark, events: 0, end, len, topics, deleted: vec![] };
         let end = catalog.replay(&bytes)?;
+        catalog.end = end;
         let torn = bytes.get(end as usize..).unwrap_or(&[]).iter().any(|&byte| byte != 0);
         if torn {
             tracing::warn!(at = end, "cut a torn event off the catalog");
@@ -97,8 +104,8 @@ impl Catalog {
             if let Some(unmarked) = bytes.get(mark.position as usize..end as usize) {
                 catalog.file.write_at(unmarked, mark.position)?;
             }
-            catalog.file.sync_data()?;
-            catalog.write_mark(end)?;
+            catalog.sync()?;
+            catalog.write_mark()?;
         }
         catalog.make_room()?;
         Ok(catalog)
@@ -106,7 +113,7 @@ impl Catalog {
 
     /// Sees to room behind the events; without space for it there is none.
     fn make_room(&mut self) -> io::Result<()> {
-        if self.len >= self.mark.position + LEAST_ROOM_BYTES {
+        if self.len >= self.end + LEAST_ROOM_BYTES {
             return Ok(());
         }
         let room = vec![0; ROOM_BYTES as usize];
@@ -115,7 +122,11 @@ impl Catalog {
             Err(error) if is_storage_full(&error) => self.len = self.file.len()?,
             Err(error) => return Err(error),
         }
-        self.file.sync_data()
+        self.sync()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data().map_err(failed_sync)
     }
 
     /// Takes in all whole events; returns where they end.
@@ -137,6 +148,9 @@ impl Catalog {
                     return Err(CatalogError::Damaged { at, error });
                 }
                 Err(error) if at < self.mark.position => {
+                    return Err(CatalogError::Damaged { at, error });
+                }
+                Err(error) if holds_event(rest) => {
                     return Err(CatalogError::Damaged { at, error });
                 }
                 Err(_) => return Ok(at),
@@ -181,24 +195,31 @@ impl Catalog {
     /// after any other nobody knows, and the log must stop.
     pub(crate) fn append(&mut self, event: Event) -> io::Result<()> {
         let sealed = format::seal(&EVENT_MAGIC, &encode(&event));
-        let at = self.mark.position;
         self.make_room()?;
-        let end = at + sealed.len() as u64;
+        let end = self.end + sealed.len() as u64;
         if end > self.len {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.file.write_at(&sealed, at)?;
-        self.file.sync_data()?;
-        self.write_mark(end)?;
+        self.file.write_at(&sealed, self.end)?;
+        self.sync()?;
+        self.end = end;
         self.take_in(event);
-        Ok(())
+        self.write_mark()
     }
 
-    fn write_mark(&mut self, position: u64) -> io::Result<()> {
-        let sequence = self.mark.sequence + 1;
+    /// Covers all events. Without space even to overwrite, the mark before stays in force:
+    /// the events are durable all the same.
+    fn write_mark(&mut self) -> io::Result<()> {
+        let (sequence, position) = (self.mark.sequence + 1, self.end);
         let mark = Mark { sequence, position, durable: self.events as i64, ..self.mark };
-        mark::write(&*self.file, &MAGIC, &mark)?;
-        self.file.sync_data()?;
+        match mark::write(&*self.file, &MAGIC, &mark) {
+            Err(error) if is_storage_full(&error) => {
+                tracing::warn!(%error, "the catalog's mark waits for space");
+                return Ok(());
+            }
+            written => written?,
+        }
+        self.sync()?;
         self.mark = mark;
         Ok(())
     }
@@ -217,10 +238,18 @@ impl Catalog {
         let mark = mark::read(&*self.file, &MAGIC)?;
         self.mark = mark.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         self.events = self.topics.len();
+        self.end = self.mark.position;
         self.len = self.file.len()?;
         self.deleted.clear();
         self.make_room()
     }
+}
+
+/// Whether there is a whole event somewhere in these bytes.
+fn holds_event(bytes: &[u8]) -> bool {
+    let magic = EVENT_MAGIC.len();
+    let starts = bytes.windows(magic).enumerate().filter(|(_, window)| *window == EVENT_MAGIC);
+    starts.map(|(at, _)| at).any(|at| format::open(&EVENT_MAGIC, &bytes[at..]).is_ok())
 }
 
 /// Replaces the file by one that tells of these topics alone.

@@ -159,6 +159,12 @@ pub(crate) fn is_storage_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// The error of a failed sync: even where the system says that space ran out, nobody knows
+/// what is durable now, so it must not be taken for one that passes.
+pub(crate) fn failed_sync(error: io::Error) -> io::Error {
+    io::Error::other(format!("a sync failed: {error}"))
+}
+
 /// Partitions that wait for a sync, first come first served.
 #[derive(Default)]
 pub(crate) struct CommitQueue {

@@ -162,7 +162,8 @@ pub trait DiskLock: Send + Sync {}
 /// it, syncs it, renames it over the old one and syncs the directory.
 ///
 /// # Errors
-/// As the operating system reports them.
+/// As the operating system reports them, but for the last step: after the rename nobody
+/// knows which file a crash leaves, and that must not be taken for want of space.
 pub fn replace_file(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let mut temporary = PathBuf::from(path).into_os_string();
@@ -173,7 +174,7 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result
     file.write_at(contents, 0)?;
     file.sync_data()?;
     disk.rename(&temporary, path)?;
-    disk.sync_dir(parent)
+    disk.sync_dir(parent).map_err(|error| io::Error::other(format!("a sync failed: {error}")))
 }
 
 /// Reads a whole file that is at most `limit` bytes long.

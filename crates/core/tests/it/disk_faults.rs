@@ -87,6 +87,34 @@ fn a_full_disk_takes_a_part_and_has_room_again_after_removing() {
 }
 
 #[test]
+fn a_full_copy_on_write_disk_takes_no_overwrite() {
+    let plan = FaultPlan { capacity_bytes: 100, copy_on_write: true, ..FaultPlan::default() };
+    let (sim, file) = file_under(1, plan.clone());
+    file.write_at(&[1; 90], 0).expect("fits");
+    let error = file.write_at(&[2; 20], 0).expect_err("ten bytes are free");
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
+    let bytes = read_file(&*sim.disk, Path::new("/a"), 100).expect("read");
+    assert_eq!((bytes[9], bytes[10]), (2, 1), "written in part");
+    sim.disk.faults(FaultPlan { capacity_bytes: 110, ..plan });
+    file.write_at(&[2; 20], 0).expect("room for the copy");
+    file.write_at(&[3; 20], 0).expect("which the old bytes make again");
+}
+
+#[test]
+fn the_nth_operation_of_a_kind_is_out_of_space() {
+    let full_nth = vec![(OpKind::Write, 2), (OpKind::Sync, 1), (OpKind::SyncDir, 1)];
+    let (sim, file) = file_under(1, FaultPlan { full_nth, ..FaultPlan::default() });
+    file.write_at(b"x", 0).expect("first write");
+    let full = |outcome: std::io::Result<()>| outcome.expect_err("full").kind();
+    assert_eq!(full(file.write_at(b"y", 0)), ErrorKind::StorageFull);
+    assert_eq!(full(sim.disk.sync_dir(Path::new("/"))), ErrorKind::StorageFull);
+    assert_eq!(full(file.sync_data()), ErrorKind::StorageFull);
+    file.sync_data().expect("nothing to do");
+    sim.crash();
+    assert_eq!(read_file(&*sim.disk, Path::new("/a"), 9).expect("read"), b"", "as any failed sync");
+}
+
+#[test]
 fn absurd_offsets_are_refused_without_allocating() {
     let (_sim, file) = file_under(1, FaultPlan::default());
     for offset in [1 << 40, u64::MAX - 1, u64::MAX] {

@@ -159,12 +159,13 @@ impl Partition {
     fn write_marks(&self, marks: &mut Marks, group: &Group) -> Result<(), LogError> {
         let log_start = self.view.lock().offsets.start;
         let begun = group.begun.iter().copied();
-        let chain: Vec<Mark> = marks.active.take().into_iter().chain(begun).collect();
+        let chain: Vec<Mark> = marks.active.into_iter().chain(begun).collect();
         let Some((last, full)) = chain.split_last() else { return Ok(()) };
+        marks.active = Some(*last);
         for mark in full {
             let Some(segment) = self.segment_at(mark.base) else { continue };
             self.sync_aborted(&segment)?;
-            self.write_mark(marks, full_mark(mark, &segment, log_start), None)?;
+            self.mark_if_room(marks, full_mark(mark, &segment, log_start), None)?;
         }
         let active = Mark {
             sequence: last.sequence + 1,
@@ -175,10 +176,28 @@ impl Partition {
             log_start,
             ..*last
         };
-        self.write_mark(marks, active, group.active.as_ref())
+        self.mark_if_room(marks, active, group.active.as_ref())
     }
 
-    /// Writes a mark, which counts as the active one from then on.
+    /// Writes a mark. It overwrites bytes in place; where a file system has no space even
+    /// for that, the one before stays in force, which is safe.
+    fn mark_if_room(
+        &self,
+        marks: &mut Marks,
+        mark: Mark,
+        file: Option<&Arc<dyn DiskFile>>,
+    ) -> Result<(), LogError> {
+        match self.write_mark(marks, mark, file) {
+            Err(LogError::StorageFull { .. }) => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Writes a mark; that of the last segment counts as the active one from then on.
+    ///
+    /// # Errors
+    /// [`LogError::StorageFull`]: the mark before stays in force, and the next one goes
+    /// where this one would have gone. Any other failure ends the log.
     pub(super) fn write_mark(
         &self,
         marks: &mut Marks,
@@ -191,8 +210,10 @@ impl Partition {
                 .segment_file(mark.base)
                 .and_then(|file| mark::write(&*file, &segment::MAGIC, &mark)),
         };
-        self.mark_written(written)?;
-        marks.active = Some(mark);
+        written.map_err(|error| self.mark_failed(&error))?;
+        if marks.active.is_none_or(|active| active.base <= mark.base) {
+            marks.active = Some(mark);
+        }
         if !marks.loose.contains(&mark.base) {
             marks.loose.push(mark.base);
         }
@@ -203,12 +224,12 @@ impl Partition {
         Ok(())
     }
 
-    /// A mark overwrites bytes in place; where a file system has no space even for that,
-    /// the one before stays in force, which is safe.
-    fn mark_written(&self, written: io::Result<()>) -> Result<(), LogError> {
-        match written {
-            Err(error) if !is_storage_full(&error) => Err(self.shared.fail(&self.dir, &error)),
-            _ => Ok(()),
+    fn mark_failed(&self, error: &io::Error) -> LogError {
+        if is_storage_full(error) {
+            let (partition, detail) = (self.name.clone(), format!("a durable mark: {error}"));
+            LogError::StorageFull { partition, detail }
+        } else {
+            self.shared.fail(&self.dir, error)
         }
     }
 

@@ -14,6 +14,7 @@ use thalweg_core::time::Millis;
 
 use crate::format::Magic;
 use crate::mark::{self, Mark};
+use crate::shared::failed_sync;
 
 /// Magic of a segment's marks.
 pub(crate) const MAGIC: Magic = *b"thwl-seg";
@@ -147,7 +148,7 @@ pub(crate) fn create(disk: &dyn Disk, dir: &Path, mark: &Mark) -> io::Result<Arc
         return Err(error);
     }
     disk.rename(&temporary, &path)?;
-    disk.sync_dir(dir)?;
+    disk.sync_dir(dir).map_err(failed_sync)?;
     Ok(file.into())
 }
 

@@ -7,6 +7,7 @@ mod crash_points;
 mod damage;
 mod fixtures;
 mod model;
+mod space;
 mod support;
 mod threads;
 mod topics;

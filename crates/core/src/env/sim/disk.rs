@@ -204,9 +204,9 @@ impl Shared {
         path: &Path,
         body: impl FnOnce(&mut State) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.operate(kind, path_hash(path), |state, verdict| match verdict {
-            Verdict::Fails => Err(io_error()),
-            _ => body(state),
+        self.operate(kind, path_hash(path), |state, verdict| match verdict.error() {
+            Some(error) => Err(error),
+            None => body(state),
         })
     }
 
@@ -287,10 +287,10 @@ impl Disk for SimDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.0.operate(OpKind::SyncDir, path_hash(path), |state, verdict| {
             let dir = state.tree.find(path, View::Live)?;
-            match verdict {
-                Verdict::Well => state.tree.sync_dir(dir),
-                Verdict::Fails => state.tree.fail_sync_dir(dir).and(Err(io_error())),
-                Verdict::PowerFails | Verdict::PowerIsOff => Err(power_is_off()),
+            match verdict.error() {
+                _ if verdict == Verdict::PowerFails => Err(power_is_off()),
+                Some(error) => state.tree.fail_sync_dir(dir).and(Err(error)),
+                None => state.tree.sync_dir(dir),
             }
         })
     }
@@ -374,8 +374,8 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.operate(OpKind::Read, offset, |state, verdict| {
-            if verdict == Verdict::Fails {
-                return Err(io_error());
+            if let Some(error) = verdict.error() {
+                return Err(error);
             }
             let live = state.tree.file(self.node)?.live();
             let rest = usize::try_from(offset).ok().and_then(|at| live.get(at..)).unwrap_or(&[]);
@@ -398,12 +398,16 @@ impl DiskFile for SimFile {
             // The room is at most the capacity, and so is an offset that passes: what is
             // allocated stays bounded whatever the caller asks for.
             let limit = state.tree.file(self.node)?.len() as u64 + state.room();
-            let fits = limit.saturating_sub(offset).min(buf.len() as u64) as usize;
+            let mut fits = limit.saturating_sub(offset).min(buf.len() as u64) as usize;
+            if state.faults.plan.copy_on_write {
+                fits = fits.min(usize::try_from(state.room()).unwrap_or(usize::MAX));
+            }
             let (written, error) = match verdict {
                 Verdict::Fails => {
                     let part = state.random.below(fits as u64 + 1) as usize;
-                    (part, Some(io_error()))
+                    (part, verdict.error())
                 }
+                Verdict::OutOfSpace => (0, verdict.error()),
                 _ if fits < buf.len() => (fits, Some(io::ErrorKind::StorageFull.into())),
                 _ => (fits, None),
             };
@@ -416,13 +420,13 @@ impl DiskFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.operate(OpKind::Sync, 0, |state, verdict| match verdict {
-            Verdict::Well => state.tree.change_file(self.node, |file| file.sync()),
-            Verdict::Fails => {
+        self.operate(OpKind::Sync, 0, |state, verdict| match verdict.error() {
+            _ if verdict == Verdict::PowerFails => Err(power_is_off()),
+            Some(error) => {
                 state.tree.change_file(self.node, |file| file.fail_sync())?;
-                Err(io_error())
+                Err(error)
             }
-            Verdict::PowerFails | Verdict::PowerIsOff => Err(power_is_off()),
+            None => state.tree.change_file(self.node, |file| file.sync()),
         })
     }
 
@@ -440,8 +444,8 @@ impl DiskFile for SimFile {
             if !self.writable {
                 return Err(rustix::io::Errno::INVAL.into());
             }
-            if verdict == Verdict::Fails {
-                return Err(io_error());
+            if let Some(error) = verdict.error() {
+                return Err(error);
             }
             if len > state.tree.file(self.node)?.len() as u64 + state.room() {
                 return Err(io::ErrorKind::StorageFull.into());
@@ -462,10 +466,6 @@ impl Drop for SimFile {
 
 fn path_hash(path: &Path) -> u64 {
     xxh3_64(path.as_os_str().as_encoded_bytes())
-}
-
-fn io_error() -> io::Error {
-    rustix::io::Errno::IO.into()
 }
 
 fn power_is_off() -> io::Error {

@@ -1,5 +1,6 @@
 //! What goes wrong on a simulated disk, and when.
 
+use std::io;
 use std::time::Duration;
 
 use super::super::Random;
@@ -40,8 +41,14 @@ pub struct FaultPlan {
     /// Bytes that all files together may have; what goes beyond is out of space after
     /// having been written in part. Removing files makes room again.
     pub capacity_bytes: u64,
+    /// Overwriting takes new room as well, until the next operation: a copy-on-write file
+    /// system can be too full for it.
+    pub copy_on_write: bool,
     /// The `n`-th operation of a kind from now, counted from 1, fails with an I/O error.
     pub fail_nth: Vec<(OpKind, u64)>,
+    /// The `n`-th operation of a kind from now, counted from 1, is out of space: a write
+    /// writes nothing, a sync fails as others do.
+    pub full_nth: Vec<(OpKind, u64)>,
     /// Each operation of a kind fails with this probability, in millionths.
     pub fail_per_million: Vec<(OpKind, u32)>,
     /// Each read of more than one byte returns fewer bytes than it could with this
@@ -63,7 +70,9 @@ impl Default for FaultPlan {
     fn default() -> Self {
         Self {
             capacity_bytes: 1 << 30,
+            copy_on_write: false,
             fail_nth: Vec::new(),
+            full_nth: Vec::new(),
             fail_per_million: Vec::new(),
             short_read_per_million: 0,
             stall_per_million: 0,
@@ -80,10 +89,23 @@ pub(super) enum Verdict {
     Well,
     /// It fails with an I/O error.
     Fails,
+    /// It fails for want of space.
+    OutOfSpace,
     /// Power fails while it runs.
     PowerFails,
     /// There is no power.
     PowerIsOff,
+}
+
+impl Verdict {
+    /// The error of an operation that fails, where this is one.
+    pub(super) fn error(self) -> Option<io::Error> {
+        match self {
+            Self::Fails => Some(rustix::io::Errno::IO.into()),
+            Self::OutOfSpace => Some(io::ErrorKind::StorageFull.into()),
+            Self::Well | Self::PowerFails | Self::PowerIsOff => None,
+        }
+    }
 }
 
 /// A plan with its counters.
@@ -115,6 +137,8 @@ impl Faults {
         let by_chance = |&(of, chance): &(OpKind, u32)| of == kind && random.chance(chance);
         if self.plan.fail_nth.contains(&nth) || self.plan.fail_per_million.iter().any(by_chance) {
             Verdict::Fails
+        } else if self.plan.full_nth.contains(&nth) {
+            Verdict::OutOfSpace
         } else {
             Verdict::Well
         }

@@ -430,7 +430,9 @@ impl World {
             1 => {
                 self.full = true;
                 let used: usize = self.sim.disk.dump().values().flatten().map(Vec::len).sum();
-                FaultPlan { capacity_bytes: used as u64 + 100 * soon, ..plan }
+                let capacity_bytes = used as u64 + 100 * soon;
+                let copy_on_write = self.random.chance(500_000);
+                FaultPlan { capacity_bytes, copy_on_write, ..plan }
             }
             2 => FaultPlan { short_read_per_million: 300_000, ..plan },
             _ => FaultPlan { power_off_at: Some(soon), ..plan },
