@@ -35,6 +35,14 @@ use crate::status::{JobState, JobStatus, Totals};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct JobId(pub u64);
 
+impl JobId {
+    /// The job whose journal a topic of this name is.
+    pub fn of_journal(topic: &str) -> Option<Self> {
+        let id = Self(topic.strip_prefix(journal::TOPIC_PREFIX)?.parse().ok()?);
+        (journal::topic_name(id) == topic).then_some(id)
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

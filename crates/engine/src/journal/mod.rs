@@ -17,4 +17,4 @@ pub(crate) use entry::{
 };
 pub(crate) use header::{Header, RESULT_VERSION, SinkPin};
 pub(crate) use record::{EndState, Progress, Record};
-pub(crate) use store::{JournalReader, JournalWriter, open, topic_name};
+pub(crate) use store::{JournalReader, JournalWriter, TOPIC_PREFIX, open, topic_name};

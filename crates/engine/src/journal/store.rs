@@ -28,9 +28,12 @@ const SEGMENT_BYTES: usize = 64 << 20;
 /// Bytes asked for at once when reading.
 const READ_BYTES: usize = 1 << 20;
 
+/// How the names of journal topics begin.
+pub(crate) const TOPIC_PREFIX: &str = "__journal.";
+
 /// Name of a job's journal topic.
 pub(crate) fn topic_name(job: JobId) -> String {
-    format!("__journal.{job}")
+    format!("{TOPIC_PREFIX}{job}")
 }
 
 /// Opens the journal's partition; creates the topic for a new job.

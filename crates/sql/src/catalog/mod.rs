@@ -13,4 +13,4 @@ pub use object::{
     TableObject, ViewObject, Watermark,
 };
 pub use record::ObjectRecord;
-pub use store::{Catalog, DEFAULT_CATALOG, DEFAULT_DATABASE};
+pub use store::{Catalog, CatalogSnapshot, DEFAULT_CATALOG, DEFAULT_DATABASE};

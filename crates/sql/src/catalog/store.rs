@@ -21,13 +21,17 @@ pub struct Catalog {
     inner: Arc<RwLock<Inner>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     next_id: u64,
     databases: BTreeMap<(String, String), ObjectId>,
     objects: BTreeMap<FullName, CatalogObject>,
     jobs: BTreeMap<String, JobObject>,
 }
+
+/// A catalog as it was, to go back to.
+#[derive(Debug)]
+pub struct CatalogSnapshot(Inner);
 
 impl Default for Catalog {
     fn default() -> Self {
@@ -43,6 +47,19 @@ impl Default for Catalog {
 }
 
 impl Catalog {
+    /// Everything as it is now.
+    pub fn snapshot(&self) -> CatalogSnapshot {
+        CatalogSnapshot(self.inner.read().clone())
+    }
+
+    /// Undoes whatever happened since the snapshot was taken. Ids are not given again.
+    pub fn restore(&self, snapshot: CatalogSnapshot) {
+        let mut inner = self.inner.write();
+        let next_id = inner.next_id;
+        *inner = snapshot.0;
+        inner.next_id = next_id;
+    }
+
     /// An object by its full name.
     pub fn get(&self, name: &FullName) -> Option<CatalogObject> {
         self.inner.read().objects.get(name).cloned()

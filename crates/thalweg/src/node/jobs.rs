@@ -1,6 +1,6 @@
 //! The jobs of a node: graphs with their sources, sinks and views, running in the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use thalweg_connect::{bad_sink, late_sink};
 use thalweg_core::env::Clock;
 use thalweg_engine::{
     Job as EngineJob, JobError, JobHandle, JobId, JobOptions, JobOutcome, JobServices, JobSpec,
-    JobState, JobStatus, late_schema,
+    JobState, JobStatus, Totals, late_schema,
 };
 use thalweg_serve::view::Fold;
 use thalweg_stream::connector::Connectors;
@@ -26,7 +26,14 @@ pub struct Job {
     views: Vec<String>,
     parallelism: usize,
     bounded: bool,
-    handle: JobHandle,
+    life: Life,
+}
+
+/// What there is of a job in this process.
+enum Life {
+    Started(JobHandle),
+    /// It could not be started: its state is kept for another try.
+    Refused(JobError),
 }
 
 impl std::fmt::Debug for Job {
@@ -68,17 +75,34 @@ impl Job {
 
     /// The job as of now.
     pub fn status(&self) -> JobStatus {
-        self.handle.status()
+        match &self.life {
+            Life::Started(handle) => handle.status(),
+            Life::Refused(error) => JobStatus {
+                state: JobState::Failed,
+                error: Some(error.to_string()),
+                ..JobStatus::default()
+            },
+        }
     }
 
     /// Blocks until it has ended.
     pub fn wait(&self) -> JobOutcome {
-        self.handle.wait()
+        match &self.life {
+            Life::Started(handle) => handle.wait(),
+            Life::Refused(error) => JobOutcome {
+                state: JobState::Failed,
+                error: Some(error.clone()),
+                totals: Totals::default(),
+                seconds: 0.0,
+            },
+        }
     }
 
     /// Asks for a clean end.
     pub fn request_stop(&self) {
-        self.handle.stop();
+        if let Life::Started(handle) = &self.life {
+            handle.stop();
+        }
     }
 
     /// What `--stats json` prints.
@@ -117,6 +141,15 @@ pub(crate) struct NewJob {
     pub(crate) graph: Graph,
     pub(crate) parallelism: usize,
     pub(crate) options: JobOptions,
+}
+
+/// What is known of a job that cannot be started.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusedJob {
+    pub(crate) id: JobId,
+    pub(crate) name: String,
+    pub(crate) sql: String,
+    pub(crate) views: Vec<String>,
 }
 
 /// The jobs of a node, by id.
@@ -168,10 +201,64 @@ impl Jobs {
             views,
             parallelism: new.parallelism,
             bounded,
-            handle,
+            life: Life::Started(handle),
         });
         self.jobs.lock().insert(job.id, Arc::clone(&job));
         Ok(job)
+    }
+
+    /// Keeps a job that cannot be started in the list, with the reason, so that it can be
+    /// seen, stopped and dropped, and is tried again at the next start.
+    pub(crate) fn refuse(&self, refused: RefusedJob, error: JobError) -> Arc<Job> {
+        let job = Arc::new(Job {
+            id: refused.id,
+            name: refused.name,
+            sql: refused.sql,
+            views: refused.views,
+            parallelism: 0,
+            bounded: false,
+            life: Life::Refused(error),
+        });
+        self.jobs.lock().insert(job.id, Arc::clone(&job));
+        job
+    }
+
+    /// A name that no other job has which runs or is to run: jobs publish their positions
+    /// and keep their late rows under it.
+    pub(crate) fn free_name(&self, wanted: &str) -> String {
+        let jobs = self.jobs.lock();
+        let taken = |name: &str| {
+            let lives = |job: &Job| match job.status().state {
+                JobState::Stopped | JobState::Finished => false,
+                JobState::Recovering
+                | JobState::Running
+                | JobState::Stopping
+                | JobState::Failed => true,
+            };
+            jobs.values().any(|job| job.name == name && lives(job))
+        };
+        let numbered = (2..).map(|number| format!("{wanted}-{number}"));
+        std::iter::once(wanted.to_owned())
+            .chain(numbered)
+            .find(|name| !taken(name))
+            .unwrap_or_default()
+    }
+
+    /// Deletes journals and state directories that belong to no job: a process that ended
+    /// between the start of a job and its record left them.
+    pub(crate) fn sweep(&self, node: &Node, known: impl Fn(JobId) -> bool) {
+        let journals = node.log().topics().into_iter();
+        let journals = journals.filter_map(|topic| JobId::of_journal(&topic.name));
+        let entries = node.env.disk.list(&self.dir).unwrap_or_default();
+        let directories = entries.iter().filter_map(|entry| entry.name.parse().ok().map(JobId));
+        let strays: BTreeSet<JobId> =
+            journals.chain(directories).filter(|id| !known(*id)).collect();
+        for id in strays {
+            tracing::info!("job {id} was never recorded: its journal and state are deleted");
+            if let Err(error) = self.delete_state(node, id) {
+                tracing::warn!("what job {id} left cannot be deleted: {error}");
+            }
+        }
     }
 
     /// Forgets a job that has ended, with its state and its views.
@@ -192,8 +279,19 @@ impl Jobs {
     /// less than it did when the process ended.
     pub(crate) fn wait_until_resumed(&self, clock: &dyn Clock) {
         let recovering = |job: &Arc<Job>| job.status().state == JobState::Recovering;
-        while self.list().iter().any(recovering) {
+        let mut said = clock.monotonic_ns();
+        while let Some(job) = self.list().into_iter().find(recovering) {
             clock.sleep(Duration::from_millis(1));
+            let now = clock.monotonic_ns();
+            if Duration::from_nanos(now.saturating_sub(said)) >= SAY_AFTER {
+                said = now;
+                let status = job.status();
+                tracing::info!(
+                    "waiting for job '{}' to replay its journal: {} epochs so far",
+                    job.name(),
+                    status.replayed
+                );
+            }
         }
     }
 
@@ -257,6 +355,9 @@ impl Jobs {
         Ok((services, views))
     }
 }
+
+/// After so long a start says what it waits for.
+const SAY_AFTER: Duration = Duration::from_secs(5);
 
 /// Longest name that Kafka gives a topic.
 const TOPIC_NAME_MAX: usize = 249;

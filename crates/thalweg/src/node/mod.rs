@@ -16,15 +16,18 @@ mod options;
 mod overview;
 mod pg_service;
 mod query;
+mod resume;
 mod rows;
 mod script;
 mod session;
+mod show;
 mod side_tables;
 mod views;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use thalweg_connect::ConnectorRegistry;
 use thalweg_core::authorizer::{AllowAll, Authorizer};
 use thalweg_core::env::Env;
@@ -50,6 +53,8 @@ pub struct Node {
     log: Arc<Log>,
     catalog: Catalog,
     catalog_log: CatalogLog,
+    /// Held while something that is kept changes.
+    changing: Mutex<()>,
     connectors: Arc<ConnectorRegistry>,
     views: Arc<ViewStore>,
     offsets: Arc<Offsets>,
@@ -96,6 +101,7 @@ impl Node {
             log,
             catalog: Catalog::default(),
             catalog_log,
+            changing: Mutex::new(()),
             connectors,
             views: Arc::new(ViewStore::new(ViewLimits::default())),
             offsets,
@@ -103,7 +109,7 @@ impl Node {
             parallelism: options.parallelism,
             data_dir,
         });
-        session::resume(&node, events)?;
+        resume::resume(&node, events)?;
         node.jobs.wait_until_resumed(node.env.clock.as_ref());
         Ok(node)
     }

@@ -12,12 +12,14 @@ use thalweg_serve::pgwire::{
     SqlService, SqlSession, sqlstate, substitute,
 };
 use thalweg_serve::view::{StoredView, ViewEvent};
+use thalweg_sql::PlannedInsert;
 use thalweg_sql::catalog::CatalogObject;
 use thalweg_sql::error::SqlError;
 use thalweg_sql::parser::{Statement, parse, parse_one};
 use thalweg_stream::ChangeBatch;
 
 use super::Node;
+use super::rows::text_schema;
 use super::session::{Answer, Session};
 
 /// Makes sessions for the door.
@@ -136,10 +138,18 @@ impl Session {
                 let view = self.node.view(&object.name().to_string());
                 Ok(view.map(|view| change_schema(view.schema())))
             }
+            Statement::StatementSet(_) => Ok(Some(text_schema(&JOB_COLUMNS))),
+            Statement::Insert(insert) => Ok(match self.sql.plan_insert(insert)? {
+                PlannedInsert::Job(_) => Some(text_schema(&JOB_COLUMNS)),
+                PlannedInsert::Rows { .. } => None,
+            }),
             _ => Ok(None),
         }
     }
 }
+
+/// Columns of the answer to a statement that starts a job.
+const JOB_COLUMNS: [&str; 2] = ["job id", "job name"];
 
 fn response(answer: Answer) -> Result<SqlResponse, PgError> {
     Ok(match answer {
@@ -147,7 +157,7 @@ fn response(answer: Answer) -> Result<SqlResponse, PgError> {
         Answer::Rows { schema, batches } => SqlResponse::rows(schema, batches),
         Answer::Job(job) => {
             let (schema, batch) = super::rows::text_rows(
-                &["job id", "job name"],
+                &JOB_COLUMNS,
                 &[vec![job.id().to_string(), job.name().to_owned()]],
             );
             SqlResponse::rows(schema, vec![batch])

@@ -47,8 +47,37 @@ struct Resolver<'a> {
     columns_only: bool,
 }
 
+/// The name of an object whose rows are kept.
+fn kept(object: &CatalogObject) -> Option<String> {
+    match object {
+        CatalogObject::View(view) if view.materialized => Some(view.name.to_string()),
+        _ => None,
+    }
+}
+
 #[async_trait]
 impl ViewResolver for Resolver<'_> {
+    /// All views of a query as of one moment: those of one job show one epoch.
+    async fn all_rows(
+        &self,
+        objects: &[CatalogObject],
+    ) -> Result<Vec<Option<Vec<RecordBatch>>>, SqlError> {
+        if self.columns_only {
+            return Ok(vec![Some(Vec::new()); objects.len()]);
+        }
+        let names: Vec<String> = objects.iter().filter_map(kept).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut views = self.node.view_rows(&names).map_err(failed)?.into_iter();
+        let mut all = Vec::with_capacity(objects.len());
+        for object in objects {
+            all.push(match kept(object) {
+                Some(_) => views.next(),
+                None => self.rows(object).await?,
+            });
+        }
+        Ok(all)
+    }
+
     async fn rows(&self, object: &CatalogObject) -> Result<Option<Vec<RecordBatch>>, SqlError> {
         if self.columns_only {
             return Ok(Some(Vec::new()));

@@ -8,9 +8,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 /// A table of text under these headings.
 pub(crate) fn text_rows(headings: &[&str], rows: &[Vec<String>]) -> (SchemaRef, RecordBatch) {
-    let fields: Vec<Field> =
-        headings.iter().map(|name| Field::new(*name, DataType::Utf8, true)).collect();
-    let schema = Arc::new(Schema::new(fields));
+    let schema = text_schema(headings);
     let columns: Vec<ArrayRef> = (0..headings.len())
         .map(|column| {
             Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row[column]))) as ArrayRef
@@ -19,6 +17,12 @@ pub(crate) fn text_rows(headings: &[&str], rows: &[Vec<String>]) -> (SchemaRef, 
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
         .unwrap_or_else(|_| RecordBatch::new_empty(Arc::clone(&schema)));
     (schema, batch)
+}
+
+/// Columns of text under these headings.
+pub(crate) fn text_schema(headings: &[&str]) -> SchemaRef {
+    let fields = headings.iter().map(|name| Field::new(*name, DataType::Utf8, true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Every row as text, cell by cell; null is `NULL`.

@@ -14,9 +14,7 @@ use thalweg_stream::graph::Operator;
 use super::catalog_log::{CatalogEvent, EndReason};
 use super::insert_values::insert_values;
 use super::jobs::NewJob;
-use super::rows::text_rows;
-use super::side_tables;
-use super::{Job, Node};
+use super::{Job, Node, show, side_tables};
 
 /// What a statement answers.
 #[derive(Debug)]
@@ -62,14 +60,65 @@ impl Session {
     /// # Errors
     /// What is wrong with the statement, with its place in the text.
     pub async fn execute(&mut self, parsed: &ParsedStatement) -> Result<Answer, SqlError> {
+        if let Statement::Query(query) = &parsed.statement {
+            let (schema, batches) = self.node.query(&self.sql, query).await?;
+            return Ok(Answer::Rows { schema, batches });
+        }
+        // Syncs and stopping jobs take as long as the disk likes: other sessions go on.
+        blocking(|| match changes_catalog(&parsed.statement) {
+            true => self.change(parsed),
+            false => self.look(parsed),
+        })
+    }
+
+    /// A statement that changes nothing that is kept.
+    fn look(&mut self, parsed: &ParsedStatement) -> Result<Answer, SqlError> {
+        match self.sql.execute(&parsed.statement)? {
+            Outcome::Rows { schema, rows } => {
+                return Ok(Answer::Rows { schema, batches: vec![rows] });
+            }
+            Outcome::Done { tag, .. } => return Ok(Answer::Done(tag.to_owned())),
+            Outcome::Engine => {}
+        }
+        match &parsed.statement {
+            Statement::Subscribe(name) => self.view(name).map(Answer::Subscribe),
+            Statement::StopJob { job, .. } => self.stop_job(job),
+            Statement::Show(Show::Jobs) => Ok(show::jobs(&self.node)),
+            Statement::Show(Show::Job(name)) => show::job(&self.node, name),
+            Statement::Transaction(transaction) => Ok(Answer::Done(
+                match transaction {
+                    Transaction::Begin => "BEGIN",
+                    Transaction::Commit => "COMMIT",
+                    Transaction::Rollback => "ROLLBACK",
+                }
+                .to_owned(),
+            )),
+            _ => Err(SqlError::not_supported("this statement")),
+        }
+    }
+
+    /// A statement that is kept. One at a time: the catalog's log has them in the order in
+    /// which they took effect, and what could not be kept did not happen.
+    fn change(&mut self, parsed: &ParsedStatement) -> Result<Answer, SqlError> {
+        let node = Arc::clone(&self.node);
+        let _one_at_a_time = node.changing.lock();
+        let before = node.catalog.snapshot();
+        let changed = self.change_alone(parsed);
+        if changed.is_err() {
+            node.catalog.restore(before);
+        }
+        changed
+    }
+
+    fn change_alone(&mut self, parsed: &ParsedStatement) -> Result<Answer, SqlError> {
         match self.sql.execute(&parsed.statement)? {
             Outcome::Rows { schema, rows } => {
                 return Ok(Answer::Rows { schema, batches: vec![rows] });
             }
             Outcome::Done { tag, created, dropped } => {
-                if !created.is_empty() || !dropped.is_empty() {
+                if !created.is_empty() || !dropped.is_empty() || is_temporary(&parsed.statement) {
                     self.keep_definition(&parsed.text)?;
-                    self.drop_jobs_of(&dropped)?;
+                    self.drop_jobs_of(&dropped);
                 }
                 return Ok(Answer::Done(tag.to_owned()));
             }
@@ -82,28 +131,11 @@ impl Session {
                 self.start_job(planned, &parsed.text).map(Answer::Job)
             }
             Statement::CreateMaterializedView(create) => {
-                let Some((planned, _)) = self.sql.create_materialized_view(create)? else {
-                    return Ok(Answer::Done("CREATE MATERIALIZED VIEW".to_owned()));
-                };
-                self.start_view_job(planned, &parsed.text)?;
+                if let Some((planned, _)) = self.sql.create_materialized_view(create)? {
+                    self.start_job(planned, &parsed.text)?;
+                }
                 Ok(Answer::Done("CREATE MATERIALIZED VIEW".to_owned()))
             }
-            Statement::Query(query) => {
-                let (schema, batches) = self.node.query(&self.sql, query).await?;
-                Ok(Answer::Rows { schema, batches })
-            }
-            Statement::Subscribe(name) => self.view(name).map(Answer::Subscribe),
-            Statement::StopJob { job, .. } => self.stop_job(job),
-            Statement::Show(Show::Jobs) => Ok(show_jobs(&self.node)),
-            Statement::Show(Show::Job(name)) => show_job(&self.node, name),
-            Statement::Transaction(transaction) => Ok(Answer::Done(
-                match transaction {
-                    Transaction::Begin => "BEGIN",
-                    Transaction::Commit => "COMMIT",
-                    Transaction::Rollback => "ROLLBACK",
-                }
-                .to_owned(),
-            )),
             _ => Err(SqlError::not_supported("this statement")),
         }
     }
@@ -119,12 +151,16 @@ impl Session {
         }
     }
 
-    /// Starts a job and keeps it: it resumes when the node starts again.
+    /// Records a job, then starts it: it resumes when the node starts again. A job that
+    /// ran before it was recorded could publish and then be forgotten.
     fn start_job(&self, planned: PlannedJob, text: &str) -> Result<Arc<Job>, SqlError> {
         let id = JobId(self.node.env.random.next_u64() >> 1);
         let state = self.sql.state();
-        let new = new_job(&self.node, id, planned, text, state);
-        let started = CatalogEvent::JobStarted {
+        let mut new = new_job(&self.node, id, planned, text, state);
+        if views_of(&new).next().is_none() {
+            new.name = self.node.jobs.free_name(&new.name);
+        }
+        self.node.keep(&CatalogEvent::JobStarted {
             job: id.0,
             name: new.name.clone(),
             sql: text.to_owned(),
@@ -132,24 +168,19 @@ impl Session {
             database: state.database.clone(),
             settings: state.settings.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
             parallelism: new.parallelism,
-        };
+        })?;
         let side_tables = side_tables::definitions(&new.name, &new.graph);
-        let job = self.node.jobs.start(&self.node, new).map_err(job_error)?;
-        self.node.keep(&started)?;
+        let job = self.node.jobs.start(&self.node, new).map_err(|error| {
+            // Nobody has seen anything of it. Where the end cannot be recorded either, the
+            // next start tries the job again, and it can be stopped then.
+            let _ = self.node.jobs.delete_state(&self.node, id);
+            let _ =
+                self.node.keep(&CatalogEvent::JobEnded { job: id.0, reason: EndReason::Dropped });
+            job_error(error)
+        })?;
         self.node.define_side_tables(&side_tables);
         self.node.watch_end(&job);
         Ok(job)
-    }
-
-    fn start_view_job(&mut self, planned: PlannedJob, text: &str) -> Result<(), SqlError> {
-        let view = planned.view.clone();
-        let started = self.start_job(planned, text);
-        if let (Err(_), Some(view)) = (&started, &view) {
-            // The definition was not kept either, so it is as if nothing had been said.
-            let kind = thalweg_sql::parser::ObjectKind::MaterializedView;
-            let _ = self.node.catalog.drop(view, kind);
-        }
-        started.map(|_| ())
     }
 
     fn keep_definition(&self, text: &str) -> Result<(), SqlError> {
@@ -161,21 +192,25 @@ impl Session {
         })
     }
 
-    /// Ends the jobs of dropped materialized views, with their state.
-    fn drop_jobs_of(&self, dropped: &[String]) -> Result<(), SqlError> {
+    /// Ends the jobs of dropped materialized views, with their state. What cannot be
+    /// deleted now is at the next start, which finds the job without its view.
+    fn drop_jobs_of(&self, dropped: &[String]) {
         for job in self.node.jobs.list() {
             if job.views().iter().any(|view| dropped.contains(view)) {
                 job.request_stop();
                 job.wait();
-                self.node.end_job(&job, EndReason::Dropped)?;
-                self.node.jobs.remove(&self.node, &job).map_err(job_error)?;
+                let removed = self.node.jobs.remove(&self.node, &job).map_err(job_error);
+                if let Err(error) =
+                    removed.and_then(|()| self.node.end_job(&job, EndReason::Dropped))
+                {
+                    tracing::warn!("what job '{}' left was not deleted: {error}", job.name());
+                }
             }
         }
-        Ok(())
     }
 
     fn stop_job(&self, id_or_name: &str) -> Result<Answer, SqlError> {
-        let job = find_job(&self.node, id_or_name)?;
+        let job = show::find_job(&self.node, id_or_name)?;
         job.request_stop();
         job.wait();
         self.node.end_job(&job, EndReason::Stopped)?;
@@ -192,126 +227,55 @@ impl Session {
     }
 }
 
-/// Brings back what the catalog's log says: definitions, then the jobs that did not end.
-pub(super) fn resume(node: &Arc<Node>, events: Vec<CatalogEvent>) -> anyhow::Result<()> {
-    let mut pending = Vec::new();
-    // Jobs of dropped views whose end was not noted before the process ended.
-    let mut orphans = Vec::new();
-    for event in events {
-        match event {
-            CatalogEvent::Definition { sql, catalog, database } => {
-                let mut session = Session::in_context(node, catalog, database)?;
-                let parsed = thalweg_sql::parser::parse_one(&sql).map_err(|e| stored(&sql, &e))?;
-                let outcome = session.sql.execute(&parsed.statement);
-                if let Outcome::Done { dropped, .. } = outcome.map_err(|e| stored(&sql, &e))? {
-                    orphans.extend(pending.extract_if(.., |new| keeps_one_of(new, &dropped)));
-                }
-            }
-            CatalogEvent::JobStarted {
-                job,
-                name,
-                sql,
-                catalog,
-                database,
-                settings,
-                parallelism,
-            } => {
-                let mut session = Session::in_context(node, catalog, database)?;
-                for (key, value) in &settings {
-                    session.sql.settings_mut().set(key, value).map_err(|e| stored(&sql, &e))?;
-                }
-                let planned = session.plan_again(&sql).map_err(|e| stored(&sql, &e))?;
-                let id = JobId(job);
-                let mut new = new_job(node, id, planned, &sql, session.sql.state());
-                new.parallelism = parallelism;
-                new.name = name;
-                pending.push(new);
-            }
-            CatalogEvent::JobEnded { job, reason } => {
-                // A stopped view keeps its rows: its job is opened to show them, below.
-                if reason != EndReason::Stopped || !keeps_view(&pending, job) {
-                    pending.retain(|new: &NewJob| new.id.0 != job);
-                }
-                orphans.retain(|new: &NewJob| new.id.0 != job);
-            }
-        }
+/// Whether a statement changes what is kept: definitions and jobs.
+fn changes_catalog(statement: &Statement) -> bool {
+    match statement {
+        Statement::CreateTable(_)
+        | Statement::CreateView(_)
+        | Statement::CreateMaterializedView(_)
+        | Statement::CreateFunction(_)
+        | Statement::CreateDatabase { .. }
+        | Statement::Insert(_)
+        | Statement::StatementSet(_)
+        | Statement::Drop(_) => true,
+        Statement::Query(_)
+        | Statement::Explain(_)
+        | Statement::Show(_)
+        | Statement::Describe(_)
+        | Statement::Set(_)
+        | Statement::Use { .. }
+        | Statement::Subscribe(_)
+        | Statement::StopJob { .. }
+        | Statement::Transaction(_) => false,
     }
-    for orphan in orphans {
-        node.jobs.delete_state(node, orphan.id)?;
-        node.keep(&CatalogEvent::JobEnded { job: orphan.id.0, reason: EndReason::Dropped })
-            .map_err(|error| anyhow::anyhow!("{error}"))?;
-    }
-    for new in pending {
-        let name = new.name.clone();
-        let side_tables = side_tables::definitions(&name, &new.graph);
-        node.define_side_tables(&side_tables);
-        let job = node
-            .jobs
-            .start(node, new)
-            .map_err(|error| anyhow::Error::new(error).context(format!("job '{name}'")))?;
-        node.watch_end(&job);
-    }
-    Ok(())
 }
 
-fn keeps_view(pending: &[NewJob], job: u64) -> bool {
-    pending.iter().any(|new| new.id.0 == job && views_of(new).next().is_some())
+/// Whether a statement makes something temporary. That is kept too: jobs outlive the
+/// session that started them, and are planned again from what they were planned from.
+fn is_temporary(statement: &Statement) -> bool {
+    match statement {
+        Statement::CreateTable(create) => create.temporary,
+        Statement::CreateView(create) => create.temporary,
+        Statement::CreateFunction(create) => create.temporary,
+        _ => false,
+    }
 }
 
-fn keeps_one_of(new: &NewJob, views: &[String]) -> bool {
-    views_of(new).any(|view| views.contains(view))
+/// Runs what may wait for the disk, without holding up the runtime's other tasks.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 /// Full names of the views that a job keeps.
-fn views_of(new: &NewJob) -> impl Iterator<Item = &String> {
+pub(super) fn views_of(new: &NewJob) -> impl Iterator<Item = &String> {
     new.graph.nodes.iter().filter_map(|node| match &node.operator {
         Operator::View { name, .. } => Some(name),
         _ => None,
     })
-}
-
-fn stored(sql: &str, error: &SqlError) -> anyhow::Error {
-    anyhow::anyhow!(
-        "a statement of the catalog cannot be carried out again:\n{}",
-        error.render(sql)
-    )
-}
-
-impl Session {
-    fn in_context(node: &Arc<Node>, catalog: String, database: String) -> anyhow::Result<Self> {
-        let mut session = Self::new(node);
-        let context = Statement::Use {
-            catalog: false,
-            name: Name { parts: vec![catalog, database], span: None },
-        };
-        session.sql.execute(&context).map_err(|error| anyhow::anyhow!("{error}"))?;
-        Ok(session)
-    }
-
-    /// Plans a stored job's statement as it was planned first; a materialized view is
-    /// defined by it.
-    fn plan_again(&mut self, sql: &str) -> Result<PlannedJob, SqlError> {
-        let parsed = thalweg_sql::parser::parse_one(sql)?;
-        let planned = match &parsed.statement {
-            Statement::Insert(insert) => self.sql.plan_insert(insert)?,
-            Statement::StatementSet(inserts) => {
-                PlannedInsert::Job(self.sql.plan_statement_set(inserts)?)
-            }
-            Statement::CreateMaterializedView(create) => {
-                match self.sql.create_materialized_view(create)? {
-                    Some((planned, _)) => PlannedInsert::Job(planned),
-                    None => PlannedInsert::Job(self.sql.plan_materialized_view(create)?),
-                }
-            }
-            _ => return Err(SqlError::new(ErrorCode::Internal, "the statement starts no job")),
-        };
-        match planned {
-            PlannedInsert::Job(planned) => Ok(planned),
-            PlannedInsert::Rows { .. } => {
-                Err(SqlError::new(ErrorCode::Internal, "the statement starts no job"))
-            }
-        }
-    }
 }
 
 /// A planned job with the session's settings.
@@ -354,7 +318,7 @@ impl Node {
             .map_err(|error| SqlError::new(ErrorCode::Execution, format!("{error:#}")))
     }
 
-    fn define_side_tables(self: &Arc<Self>, definitions: &[String]) {
+    pub(super) fn define_side_tables(self: &Arc<Self>, definitions: &[String]) {
         let mut session = Session::new(self);
         for definition in definitions {
             let defined = thalweg_sql::parser::parse_one(definition)
@@ -371,7 +335,7 @@ impl Node {
 
     /// Notes when a job has read all its input, so that it is not started again, and says
     /// when one fails.
-    fn watch_end(self: &Arc<Self>, job: &Arc<Job>) {
+    pub(super) fn watch_end(self: &Arc<Self>, job: &Arc<Job>) {
         let (node, job) = (Arc::downgrade(self), Arc::clone(job));
         let watched = self.env.spawn.spawn("job-end", {
             Box::new(move || {
@@ -400,82 +364,6 @@ impl Node {
         if let Err(error) = watched {
             tracing::warn!("no thread to watch a job's end: {error}");
         }
-    }
-}
-
-fn find_job(node: &Node, id_or_name: &str) -> Result<Arc<Job>, SqlError> {
-    node.jobs.find(id_or_name).ok_or_else(|| {
-        let message = format!("there is no job '{id_or_name}'");
-        SqlError::new(ErrorCode::UnknownObject, message)
-            .with_hint("SHOW JOBS lists them".to_owned())
-    })
-}
-
-fn show_jobs(node: &Node) -> Answer {
-    let rows: Vec<Vec<String>> = node
-        .jobs
-        .list()
-        .iter()
-        .map(|job| {
-            let status = job.status();
-            vec![
-                job.id().to_string(),
-                job.name().to_owned(),
-                status.state.as_str().to_owned(),
-                status.epoch.to_string(),
-                status.totals.rows_in.to_string(),
-                status.totals.rows_out.to_string(),
-                status.totals.late.to_string(),
-                status.totals.bad.to_string(),
-                status.error.unwrap_or_default(),
-            ]
-        })
-        .collect();
-    let headings = ["id", "name", "state", "epoch", "rows_in", "rows_out", "late", "bad", "error"];
-    let (schema, batch) = text_rows(&headings, &rows);
-    Answer::Rows { schema, batches: vec![batch] }
-}
-
-fn show_job(node: &Node, id_or_name: &str) -> Result<Answer, SqlError> {
-    let job = find_job(node, id_or_name)?;
-    let status = job.status();
-    let mut rows = vec![
-        vec!["id".to_owned(), job.id().to_string()],
-        vec!["name".to_owned(), job.name().to_owned()],
-        vec!["state".to_owned(), status.state.as_str().to_owned()],
-        vec!["parallelism".to_owned(), job.parallelism().to_string()],
-        vec!["epoch".to_owned(), status.epoch.to_string()],
-        vec!["rows_in".to_owned(), status.totals.rows_in.to_string()],
-        vec!["rows_out".to_owned(), status.totals.rows_out.to_string()],
-        vec!["late".to_owned(), status.totals.late.to_string()],
-        vec!["bad".to_owned(), status.totals.bad.to_string()],
-        vec!["watermark".to_owned(), watermark_text(status.watermark)],
-        vec!["snapshot".to_owned(), status.snapshot.map(|e| e.to_string()).unwrap_or_default()],
-    ];
-    for split in &status.splits {
-        let idle = if split.idle { ", idle" } else { "" };
-        rows.push(vec![
-            format!("split {} {}", split.source, split.split),
-            format!(
-                "position {} of {}, watermark {}{idle}",
-                split.position,
-                split.available,
-                watermark_text(split.watermark)
-            ),
-        ]);
-    }
-    rows.extend(status.alarms.iter().map(|alarm| vec!["alarm".to_owned(), alarm.clone()]));
-    rows.extend(status.error.iter().map(|error| vec!["error".to_owned(), error.clone()]));
-    rows.push(vec!["sql".to_owned(), job.sql().to_owned()]);
-    let (schema, batch) = text_rows(&["property", "value"], &rows);
-    Ok(Answer::Rows { schema, batches: vec![batch] })
-}
-
-fn watermark_text(watermark: i64) -> String {
-    match watermark {
-        thalweg_core::time::MIN_WATERMARK => "none".to_owned(),
-        thalweg_core::time::MAX_WATERMARK => "end of input".to_owned(),
-        millis => crate::quickstart::sql_timestamp(millis),
     }
 }
 

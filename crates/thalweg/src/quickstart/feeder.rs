@@ -27,6 +27,8 @@ pub struct Produced {
     pub late: u64,
     /// Those made unreadable.
     pub unreadable: u64,
+    /// Readings above the threshold of the alerts.
+    pub hot: u64,
 }
 
 /// The running sensors.
@@ -83,6 +85,7 @@ fn feed(env: &Env, log: &dyn LogStore, sensors: usize, stop: &AtomicBool) -> Pro
                 continue;
             }
             produced.records += 1;
+            produced.hot += u64::from(reading.kind != ReadingKind::Unreadable && reading.is_hot);
             match reading.kind {
                 ReadingKind::Good => {}
                 ReadingKind::Late => produced.late += 1,

@@ -13,6 +13,8 @@ pub struct Reading {
     pub value: String,
     /// What the record is, for the summary.
     pub kind: ReadingKind,
+    /// Whether it is above the threshold of the example's alerts.
+    pub is_hot: bool,
 }
 
 /// What a reading was made to be.
@@ -29,6 +31,9 @@ pub enum ReadingKind {
 /// How long ago a late reading was measured: well beyond the watermark's two seconds and
 /// the window's five.
 const LATE_BY: Millis = 30_000;
+
+/// Above so many degrees the example warns.
+const THRESHOLD: f64 = 80.0;
 
 /// A set of simulated sensors.
 pub struct Sensors {
@@ -79,7 +84,7 @@ impl Sensors {
                 sql_timestamp(measured_at)
             ),
         };
-        Reading { key, value, kind }
+        Reading { key, value, kind, is_hot: celsius > THRESHOLD }
     }
 }
 

@@ -71,10 +71,35 @@ impl Summary {
         Ok(accounts)
     }
 
-    /// Whether each job accounts for each record that was produced.
+    /// Whether the jobs' counts are those of the sensors: each job read every record and
+    /// found the unreadable ones, none counts more late rows than were made late, and what
+    /// the two jobs without windows wrote is what they had to write.
     pub fn accounts_for_every_row(&self) -> bool {
-        self.jobs.iter().all(|job| job.rows_in == self.produced.records)
-            && self.jobs.iter().all(|job| job.late + job.bad <= job.rows_in)
+        let Produced { records, late, unreadable, hot } = self.produced;
+        self.jobs.iter().all(|job| {
+            job.rows_in == records
+                && job.bad == unreadable
+                && job.late <= late
+                && match expected_output(&job.name) {
+                    Some(Expected::EachReading) => job.rows_out == records - unreadable,
+                    Some(Expected::HotOnes) => job.rows_out == hot,
+                    None => true,
+                }
+        })
+    }
+}
+
+/// What a job of the example has to write.
+enum Expected {
+    EachReading,
+    HotOnes,
+}
+
+fn expected_output(job: &str) -> Option<Expected> {
+    match job {
+        _ if job.ends_with("temperature_adjusted") => Some(Expected::EachReading),
+        _ if job.ends_with("temperature_alerts") => Some(Expected::HotOnes),
+        _ => None,
     }
 }
 
@@ -94,5 +119,51 @@ impl fmt::Display for Summary {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        let job = |name: &str, late, rows_out| JobAccount {
+            name: name.to_owned(),
+            rows_in: 100,
+            late,
+            bad: 5,
+            rows_out,
+        };
+        Summary {
+            produced: Produced { records: 100, late: 4, unreadable: 5, hot: 7 },
+            jobs: vec![
+                job("temperature_average", 4, 60),
+                job("insert-into_temperature_adjusted", 0, 95),
+                job("insert-into_temperature_alerts", 0, 7),
+            ],
+        }
+    }
+
+    #[test]
+    fn an_account_that_adds_up() {
+        assert!(summary().accounts_for_every_row());
+        assert!(summary().to_string().contains("in 100 = used 91 + late 4 + bad 5; out 60"));
+    }
+
+    #[test]
+    fn each_way_not_to_add_up_is_seen() {
+        let wrong: [fn(&mut Summary); 6] = [
+            |s| s.jobs[0].rows_in = 99,
+            |s| s.jobs[0].bad = 4,
+            |s| s.jobs[0].late = 5,
+            |s| s.jobs[1].rows_out = 94,
+            |s| s.jobs[2].rows_out = 8,
+            |s| s.produced.unreadable = 6,
+        ];
+        for (number, change) in wrong.into_iter().enumerate() {
+            let mut summary = summary();
+            change(&mut summary);
+            assert!(!summary.accounts_for_every_row(), "change {number}");
+        }
     }
 }
