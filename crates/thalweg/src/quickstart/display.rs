@@ -103,6 +103,9 @@ impl Display {
              ORDER BY sensor LIMIT {TABLE_ROWS}"
         );
         let rows = self.node.query_text(&query).await?;
+        if rows.is_empty() {
+            return Ok(vec!["waiting for the first window to close".to_owned()]);
+        }
         let mut lines = vec![format!(
             "{:<12} {:>24} {:>9} {:>9}",
             "sensor", "average until", "celsius", "readings"

@@ -110,11 +110,12 @@ impl fmt::Display for Summary {
             "\n{} records on topic '{INPUT_TOPIC}' ({} unreadable)",
             self.produced.records, self.produced.unreadable
         )?;
+        let width = self.jobs.iter().map(|job| job.name.len()).max().unwrap_or_default();
         for job in &self.jobs {
             let used = job.rows_in.saturating_sub(job.late + job.bad);
             writeln!(
                 f,
-                "{:<60} in {} = used {used} + late {} + bad {}; out {}",
+                "{:<width$}  in {} = used {used} + late {} + bad {}; out {}",
                 job.name, job.rows_in, job.late, job.bad, job.rows_out
             )?;
         }
