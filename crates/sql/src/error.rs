@@ -79,6 +79,8 @@ pub enum ErrorCode {
     InvalidArgument,
     /// A table definition that cannot work.
     InvalidDefinition,
+    /// Somebody else may do this.
+    PermissionDenied,
     /// A column that is neither grouped nor aggregated.
     Grouping,
     /// An object of that name is there already.
@@ -110,6 +112,7 @@ impl ErrorCode {
             Self::TypeMismatch => "type-mismatch",
             Self::InvalidArgument => "invalid-argument",
             Self::InvalidDefinition => "invalid-definition",
+            Self::PermissionDenied => "permission-denied",
             Self::Grouping => "grouping-error",
             Self::AlreadyExists => "already-exists",
             Self::WrongObjectType => "wrong-object-type",
@@ -133,6 +136,7 @@ impl ErrorCode {
             Self::TypeMismatch => "42804",
             Self::InvalidArgument => "22023",
             Self::InvalidDefinition => "42P16",
+            Self::PermissionDenied => "42501",
             Self::Grouping => "42803",
             Self::AlreadyExists => "42P07",
             Self::WrongObjectType => "42809",

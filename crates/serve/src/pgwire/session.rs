@@ -318,7 +318,7 @@ pub(super) fn no_statement(name: &str) -> PgError {
     PgError::new(sqlstate::NO_STATEMENT, format!("prepared statement \"{name}\" does not exist"))
 }
 
-/// What a statement does, by its first word. SQL asks again for each object.
+/// What a statement does, by its first word; the node asks again for each object.
 fn operation_of(sql: &str) -> Operation {
     let words = leading_words(sql, 1);
     match words.first().map(String::as_str) {

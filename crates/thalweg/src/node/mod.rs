@@ -6,6 +6,7 @@
 //!              └── catalog log          └── all of them over one log
 //! ```
 
+mod access;
 mod bounded_read;
 mod catalog_log;
 mod doors;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thalweg_connect::ConnectorRegistry;
-use thalweg_core::authorizer::{AllowAll, Authorizer};
+use thalweg_core::authorizer::Authorizer;
 use thalweg_core::env::Env;
 use thalweg_core::partition_log::LogStore;
 use thalweg_log::{Log, LogOptions};
@@ -60,6 +61,7 @@ pub struct Node {
     offsets: Arc<Offsets>,
     jobs: Jobs,
     parallelism: usize,
+    authorizer: Arc<dyn Authorizer>,
 }
 
 impl std::fmt::Debug for Node {
@@ -107,6 +109,7 @@ impl Node {
             offsets,
             jobs: Jobs::new(data_dir.join("jobs")),
             parallelism: options.parallelism,
+            authorizer: options.authorizer,
             data_dir,
         });
         resume::resume(&node, events)?;
@@ -131,7 +134,7 @@ impl Node {
 
     /// Who may do what, at every door.
     pub fn authorizer(&self) -> Arc<dyn Authorizer> {
-        Arc::new(AllowAll)
+        Arc::clone(&self.authorizer)
     }
 
     /// The job positions that the Kafka door shows.

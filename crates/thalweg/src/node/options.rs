@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use thalweg_core::authorizer::{AllowAll, Authorizer};
+
 /// Where lines of `print` and of top-level queries go.
 pub(super) type Stdout = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
@@ -18,6 +20,8 @@ pub struct NodeOptions {
     pub reserve_bytes: u64,
     /// Standard output.
     pub stdout: Stdout,
+    /// Who may do what at the doors.
+    pub authorizer: Arc<dyn Authorizer>,
 }
 
 impl Default for NodeOptions {
@@ -26,6 +30,7 @@ impl Default for NodeOptions {
             data_dir: None,
             parallelism: 1,
             reserve_bytes: 64 << 20,
+            authorizer: Arc::new(AllowAll),
             stdout: Arc::new(|bytes| {
                 let mut out = std::io::stdout().lock();
                 if out.write_all(bytes).and_then(|()| out.flush()).is_err() {

@@ -35,8 +35,12 @@ impl PgService {
 
 #[async_trait]
 impl SqlService for PgService {
-    async fn session(&self, _: &Principal, _: &str) -> Result<Box<dyn SqlSession>, PgError> {
-        Ok(Box::new(PgSession(Session::new(&self.node))))
+    async fn session(
+        &self,
+        principal: &Principal,
+        _: &str,
+    ) -> Result<Box<dyn SqlSession>, PgError> {
+        Ok(Box::new(PgSession(Session::of(&self.node, principal))))
     }
 }
 
@@ -125,6 +129,7 @@ impl Session {
         &mut self,
         parsed: &thalweg_sql::parser::ParsedStatement,
     ) -> Result<Option<SchemaRef>, SqlError> {
+        self.check_access(parsed)?;
         match &parsed.statement {
             Statement::Query(query) => self.node.query_schema(&self.sql, query).await.map(Some),
             Statement::Show(_) | Statement::Describe(_) | Statement::Explain(_) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use thalweg_core::authorizer::{AllowAll, Authorizer, Principal};
 use thalweg_engine::{JobError, JobId, JobState};
 use thalweg_sql::catalog::{DEFAULT_CATALOG, DEFAULT_DATABASE};
 use thalweg_sql::error::{ErrorCode, SqlError};
@@ -11,6 +12,7 @@ use thalweg_sql::parser::{Insert, Name, ParsedStatement, Show, Statement, Transa
 use thalweg_sql::{Outcome, PlannedInsert, PlannedJob, SessionState};
 use thalweg_stream::graph::Operator;
 
+use super::access::Access;
 use super::catalog_log::{CatalogEvent, EndReason};
 use super::insert_values::insert_values;
 use super::jobs::NewJob;
@@ -38,6 +40,7 @@ pub enum Answer {
 pub struct Session {
     pub(super) node: Arc<Node>,
     pub(super) sql: thalweg_sql::Session,
+    access: Access,
 }
 
 impl std::fmt::Debug for Session {
@@ -47,11 +50,24 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session in the default database.
+    /// A session of the program itself in the default database: it may do everything.
     pub fn new(node: &Arc<Node>) -> Self {
+        Self::with_access(node, Principal::user("thalweg"), Arc::new(AllowAll))
+    }
+
+    /// A session of somebody at a door, in the default database.
+    pub fn of(node: &Arc<Node>, principal: &Principal) -> Self {
+        Self::with_access(node, principal.clone(), node.authorizer())
+    }
+
+    fn with_access(
+        node: &Arc<Node>,
+        principal: Principal,
+        authorizer: Arc<dyn Authorizer>,
+    ) -> Self {
         let connectors = Arc::clone(&node.connectors) as _;
         let sql = thalweg_sql::Session::new(node.catalog.clone(), connectors);
-        Self { node: Arc::clone(node), sql }
+        Self { node: Arc::clone(node), sql, access: Access { principal, authorizer } }
     }
 
     /// Executes a statement. A query answers at once, from views as they are and from
@@ -60,6 +76,7 @@ impl Session {
     /// # Errors
     /// What is wrong with the statement, with its place in the text.
     pub async fn execute(&mut self, parsed: &ParsedStatement) -> Result<Answer, SqlError> {
+        self.check_access(parsed)?;
         if let Statement::Query(query) = &parsed.statement {
             let (schema, batches) = self.node.query(&self.sql, query).await?;
             return Ok(Answer::Rows { schema, batches });
@@ -69,6 +86,14 @@ impl Session {
             true => self.change(parsed),
             false => self.look(parsed),
         })
+    }
+
+    /// Asks whether a statement may be carried out, or described.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(super) fn check_access(&self, parsed: &ParsedStatement) -> Result<(), SqlError> {
+        self.access.check(self.sql.state(), &parsed.statement)
     }
 
     /// A statement that changes nothing that is kept.

@@ -13,19 +13,34 @@ use thalweg_sql::error::SqlError;
 pub(crate) struct Bench {
     directory: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
+    options: NodeOptions,
     node: Option<Arc<Node>>,
+}
+
+impl Drop for Bench {
+    /// The node ends before its directory goes, also where a test fails.
+    fn drop(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.stop();
+        }
+    }
 }
 
 impl Bench {
     /// A node on an empty directory.
     pub(crate) fn new() -> Self {
+        Self::with(NodeOptions::default())
+    }
+
+    /// The same with options; the directory is the bench's own.
+    pub(crate) fn with(options: NodeOptions) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
-        let mut bench = Self { directory, runtime, node: None };
+        let mut bench = Self { directory, runtime, options, node: None };
         bench.open();
         bench
     }
@@ -40,7 +55,7 @@ impl Bench {
 
     /// Opens the node on what is there.
     pub(crate) fn open(&mut self) {
-        let options = NodeOptions { data_dir: Some(self.data()), ..NodeOptions::default() };
+        let options = NodeOptions { data_dir: Some(self.data()), ..self.options.clone() };
         self.node = Some(Node::open(options).expect("the node opens"));
     }
 
@@ -68,6 +83,10 @@ impl Bench {
             }
             Ok(last.expect("a statement"))
         })
+    }
+
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     pub(crate) fn run(&self, sql: &str) -> Answer {

@@ -1,4 +1,5 @@
 //! The node as a library: statements, restarts, what is left after a crash.
 
+mod access;
 mod harness;
 mod resume;
