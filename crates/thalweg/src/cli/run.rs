@@ -1,7 +1,6 @@
 //! `thalweg run`: the statements of a file in one process, opening no port.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use thalweg_core::env::{Env, read_file};
@@ -79,11 +78,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             parallelism: options.parallelism.max(1),
             ..NodeOptions::default()
         })?;
+        let mut running = Script::new(&node, settings, options.mode.into());
         let result = tokio::select! {
-            result = execute(&node, &script, settings, options.mode.into()) => result,
+            result = execute(&node, &mut running, &script) => result,
             stop = shutdown::requested() => stop.map_err(Failure::from),
         };
         let jobs = tokio::task::block_in_place(|| node.stop());
+        let result = result.and_then(|()| running.print_results());
         if options.stats == Some(Stats::Json) {
             for job in &jobs {
                 eprintln!("{}", job.stats_json());
@@ -93,13 +94,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     })
 }
 
-async fn execute(
-    node: &Arc<Node>,
-    script: &str,
-    settings: Vec<(String, String)>,
-    mode: ResultMode,
-) -> Result<(), Failure> {
-    Script::new(node, settings, mode).run(script).await?;
+async fn execute(node: &Node, running: &mut Script, script: &str) -> Result<(), Failure> {
+    running.run(script).await?;
     node.wait_for_jobs().await
 }
 

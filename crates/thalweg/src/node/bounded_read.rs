@@ -20,8 +20,8 @@ const READ_BYTES_MAX: usize = 512 << 20;
 const BATCH_ROWS: usize = 8192;
 
 /// All rows that the first source of a stateless graph has now, after its steps. Records
-/// that are no rows are left out here: they stand in `<table>$bad` as soon as a job reads
-/// the table.
+/// that are no rows, and rows on which a step fails, are left out here: they stand in
+/// `<table>$bad` as soon as a job reads the table.
 ///
 /// # Errors
 /// What keeps the table from being read; more rows than fit.
@@ -61,17 +61,35 @@ impl Rows<'_> {
             return Ok(());
         }
         reader.read(split.start, available.end, BATCH_ROWS, &mut |batch| {
-            let rows = self.steps(batch.rows)?;
-            self.bytes += rows.get_array_memory_size();
-            if self.bytes > READ_BYTES_MAX {
-                return Err(StreamError::OverBudget {
-                    what: "reading all of the table at once".to_owned(),
-                    budget_bytes: READ_BYTES_MAX,
-                });
+            // Halves that are still to be looked at, the first one last.
+            let mut parts = vec![batch.rows];
+            while let Some(part) = parts.pop() {
+                let (rows, half) = (part.num_rows(), part.num_rows() / 2);
+                match self.steps(part.clone()) {
+                    Ok(done) => self.keep(done)?,
+                    // A row on which a step fails is a bad record to a job, and none here.
+                    Err(StreamError::Evaluation { .. }) if rows <= 1 => {}
+                    Err(StreamError::Evaluation { .. }) => {
+                        parts.push(part.slice(half, rows - half));
+                        parts.push(part.slice(0, half));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            self.batches.push(rows);
             Ok(())
         })
+    }
+
+    fn keep(&mut self, rows: RecordBatch) -> Result<()> {
+        self.bytes += rows.get_array_memory_size();
+        if self.bytes > READ_BYTES_MAX {
+            return Err(StreamError::OverBudget {
+                what: "reading all of the table at once".to_owned(),
+                budget_bytes: READ_BYTES_MAX,
+            });
+        }
+        self.batches.push(rows);
+        Ok(())
     }
 
     /// The rows after the source's projection and each calculation.

@@ -23,12 +23,14 @@ pub struct Script {
     session: Session,
     settings: Vec<(String, String)>,
     mode: ResultMode,
+    /// Top-level queries without an end, whose results are printed when they are stopped.
+    endless: Vec<Arc<Job>>,
 }
 
 impl Script {
     /// A script on a node. `settings` are options of the session and values for `${NAME}`.
     pub fn new(node: &Arc<Node>, settings: Vec<(String, String)>, mode: ResultMode) -> Self {
-        Self { session: Session::new(node), settings, mode }
+        Self { session: Session::new(node), settings, mode, endless: Vec::new() }
     }
 
     /// Runs every statement of a text. Jobs that it starts go on afterwards.
@@ -65,7 +67,8 @@ impl Script {
     }
 
     /// A top-level query: runs as a job that prints its changes, or, in the other modes,
-    /// keeps its result and prints it at the end. A bounded one is waited for.
+    /// keeps its result and prints it at the end: a bounded one's now, any other's when the
+    /// run is stopped.
     async fn query(&mut self, planned: PlannedInsert, text: &str) -> Result<(), Failure> {
         match planned {
             PlannedInsert::Rows { table, rows } if self.mode == ResultMode::Changelog => {
@@ -81,14 +84,30 @@ impl Script {
             }
             PlannedInsert::Job(planned) => {
                 let job = self.start(into_view(planned), text)?;
-                self.wait_if_bounded(&job).await?;
-                let names: Vec<&str> = job.views().iter().map(String::as_str).collect();
-                for rows in self.session.node.view_rows(&names)? {
-                    self.print(&rows)?;
+                if !job.is_bounded() {
+                    self.endless.push(job);
+                    return Ok(());
                 }
-                Ok(())
+                wait(&job).await?;
+                self.print_views(&job)
             }
         }
+    }
+
+    /// Prints what queries without an end have given up to now.
+    ///
+    /// # Errors
+    /// A result cannot be read or printed.
+    pub fn print_results(&self) -> Result<(), Failure> {
+        self.endless.iter().try_for_each(|job| self.print_views(job))
+    }
+
+    fn print_views(&self, job: &Job) -> Result<(), Failure> {
+        let names: Vec<&str> = job.views().iter().map(String::as_str).collect();
+        for rows in self.session.node.view_rows(&names)? {
+            self.print(&rows)?;
+        }
+        Ok(())
     }
 
     fn start(&self, planned: PlannedJob, text: &str) -> Result<Arc<Job>, Failure> {

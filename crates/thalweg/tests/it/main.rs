@@ -2,4 +2,5 @@
 
 mod access;
 mod harness;
+mod reading;
 mod resume;
