@@ -26,6 +26,7 @@
 //!     00000000000000000000.index        derived: offsets and times, sparse
 //!     00000000000000000000.aborted      derived: aborted transactions, where there are any
 //!     00000000000000001234.producers    derived: idempotent producers as of an offset
+//!     00000000000000001240.cut          what recovery cut off there; never read again
 //! ```
 //!
 //! Everything but batches lies in envelopes with magic, version and checksum; batches
@@ -45,13 +46,21 @@
 //! Let M be the largest durable mark of a partition. Behind the mark of the last segment
 //! the batches are walked through, checksums included, to the first bad place.
 //!
-//! - **At or beyond M, it is a torn tail**: it is cut, whatever follows it. A power loss
-//!   may keep any subset of unsynced sectors, so a hole before whole batches is nothing
-//!   unusual there. What is cut is logged; where a whole batch is among it, the bytes are
-//!   put aside in a `.cut` file.
-//! - **Anything else is damage**: bad bytes before M, a file shorter than its mark, a
-//!   missing segment, a damaged head. The partition becomes read-only with an alarm
-//!   ([`Log::alarms`]); nothing is changed or cut; what is good can be read.
+//! - **Before M, it is damage**, as are a file shorter than its mark, a missing segment, a
+//!   damaged head. The partition becomes read-only with an alarm ([`Log::alarms`]); nothing
+//!   is changed or cut; what is good can be read.
+//! - **At or beyond M, where something did not reach the disk, it is a torn tail**: the file
+//!   ends within the batch, or a sector's share of it is zeros. Then no sync has covered it,
+//!   so neither it nor anything behind it was acknowledged, whole batches included: a power
+//!   loss may keep any subset of unsynced sectors. It is cut.
+//! - **Other bad bytes beyond M** may be those of a batch that was acknowledged shortly
+//!   before a power loss: where a whole batch follows them, that is damage as above. Where
+//!   none does, they are cut.
+//!
+//! Everything that is cut, but zeros, is first put aside in `.cut` files, durably, and goes
+//! when retention has deleted what was around it. Without space for that, and where the
+//! disk does not let a partition be read or repaired, that partition is read-only, and the
+//! others are served.
 //!
 //! Whole batches beyond M that nobody was promised are kept, synced and shown. Unless the
 //! log was closed, they and the marks are written again first: after a failed sync the
@@ -61,9 +70,9 @@
 //! - after `kill -9` always, since the mark was written before the acknowledgement;
 //! - after a power loss always but for one window: the last group of a partition, until
 //!   its mark is synced too (by the next group, or within about a second). Those bytes
-//!   were synced all the same; they are lost only if the same power loss also damages
-//!   bytes that the disk had reported as durable. Closing the window would take a second
-//!   sync for each acknowledgement.
+//!   were synced all the same; they are cut only if the same power loss also damages
+//!   bytes that the disk had reported as durable, and then only the last batch, or such as
+//!   look lost. Closing the window would take a second sync for each acknowledgement.
 //!
 //! Old data is checked when it is read, and by a slow scrub in the background; damage
 //! found there makes the partition read-only as well, until the next start, where it is

@@ -72,6 +72,8 @@ impl Log {
             let topic = open_topic(&shared, meta.clone(), claim.clean).map_err(refuse)?;
             topics.insert(meta.name.clone(), topic);
         }
+        // One partition's disk may fail and the others be served; not so where all is gone.
+        shared.env.disk.list(dir).map_err(|error| refuse(error.to_string()))?;
         let log = Arc::new(Self {
             shared,
             catalog: Mutex::new(catalog),

@@ -159,10 +159,19 @@ pub(crate) fn is_storage_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("a sync failed: {0}")]
+struct FailedSync(io::Error);
+
 /// The error of a failed sync: even where the system says that space ran out, nobody knows
 /// what is durable now, so it must not be taken for one that passes.
 pub(crate) fn failed_sync(error: io::Error) -> io::Error {
-    io::Error::other(format!("a sync failed: {error}"))
+    io::Error::other(FailedSync(error))
+}
+
+/// Whether an error came through [`failed_sync`].
+pub(crate) fn is_failed_sync(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<FailedSync>())
 }
 
 /// Partitions that wait for a sync, first come first served.

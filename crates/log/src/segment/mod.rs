@@ -27,6 +27,8 @@ pub(crate) const INDEX_SUFFIX: &str = ".index";
 pub(crate) const ABORTED_SUFFIX: &str = ".aborted";
 /// Suffix of snapshots of producer state, named by the offset they stand at.
 pub(crate) const PRODUCERS_SUFFIX: &str = ".producers";
+/// Suffix of what recovery cut off the log and put aside.
+pub(crate) const CUT_SUFFIX: &str = ".cut";
 /// Suffix of files that are being made.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 

@@ -9,6 +9,7 @@ mod fixtures;
 mod model;
 mod space;
 mod support;
+mod tail;
 mod threads;
 mod topics;
 mod transactions;

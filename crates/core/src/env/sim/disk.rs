@@ -93,6 +93,11 @@ impl SimDisk {
         self.0.state.lock().operations
     }
 
+    /// Operations of a kind since the fault plan was handed over.
+    pub fn count(&self, kind: OpKind) -> u64 {
+        self.0.state.lock().faults.count(kind)
+    }
+
     /// Flips one bit, which the seed chooses, in a range of bytes of a file, and says at
     /// which offset. Meant for bytes that are synced; pending writes would cover it.
     ///

@@ -144,6 +144,11 @@ impl Faults {
         }
     }
 
+    /// Operations of a kind so far.
+    pub(super) fn count(&self, kind: OpKind) -> u64 {
+        self.counts[kind as usize]
+    }
+
     /// How long this operation stalls, if it does.
     pub(super) fn stall(&self, random: &SimRandom) -> Option<Duration> {
         let longest = self.plan.longest_stall.as_nanos() as u64;

@@ -21,7 +21,7 @@ use crate::segment::scan::{Scan, Step};
 use crate::segment::{
     ABORTED_SUFFIX, INDEX_SUFFIX, IndexState, PRODUCERS_SUFFIX, Segment, file_path,
 };
-use crate::shared::is_storage_full;
+use crate::shared::{failed_sync, is_storage_full};
 
 /// The good entries of an index.
 struct OpenIndex {
@@ -79,7 +79,7 @@ impl Recovery<'_> {
             let mut list = self.resume_list(segment, state, from, listed);
             match self.replay_producers(segment, state, from, &mut producers, &mut list)? {
                 Ok(bytes) => unsaved_bytes += bytes,
-                Err(damage) => return self.read_only(found, log_start, damage),
+                Err(damage) => return Ok(self.read_only(found, log_start, damage)),
             }
         }
         let (Some(last), Some(file)) = (tail.segments.last_mut(), found.last()) else {
@@ -87,7 +87,7 @@ impl Recovery<'_> {
         };
         let unindexed_bytes = match self.complete_index(file, last)? {
             Ok(bytes) => bytes,
-            Err(damage) => return self.read_only(found, log_start, damage),
+            Err(damage) => return Ok(self.read_only(found, log_start, damage)),
         };
         let position = last.written;
         let last_stable = producers.first_open().unwrap_or(end).max(log_start).min(end);
@@ -119,7 +119,7 @@ impl Recovery<'_> {
                 self.remove_derived(*base)?;
             }
         }
-        if removed { self.disk.sync_dir(self.dir) } else { Ok(()) }
+        if removed { self.disk.sync_dir(self.dir).map_err(failed_sync) } else { Ok(()) }
     }
 
     /// Takes the batches of a segment from offset `from` on into the producer state;

@@ -1,6 +1,7 @@
 //! Recovery of a partition: what of the files is the log, what is a torn tail, what is
 //! damage. The rule is in the crate's documentation.
 
+mod aside;
 mod derived;
 mod tail;
 
@@ -19,9 +20,10 @@ use crate::format::FormatError;
 use crate::mark::{self, DATA_START, Mark};
 use crate::segment::scan::{Scan, Step};
 use crate::segment::{
-    ABORTED_SUFFIX, INDEX_SUFFIX, IndexState, LOG_SUFFIX, MAGIC, PRODUCERS_SUFFIX, Segment,
-    TEMPORARY_SUFFIX, file_path, parse_name,
+    ABORTED_SUFFIX, CUT_SUFFIX, INDEX_SUFFIX, IndexState, LOG_SUFFIX, MAGIC, PRODUCERS_SUFFIX,
+    Segment, TEMPORARY_SUFFIX, file_path, parse_name,
 };
+use crate::shared::{failed_sync, is_failed_sync, is_storage_full};
 
 /// Why a partition cannot be opened at all.
 #[derive(Debug, thiserror::Error)]
@@ -68,13 +70,25 @@ struct Listing {
     snapshots: Vec<Offset>,
     temporary: Vec<String>,
     derived: Vec<Offset>,
+    /// What was put aside, by the first offset in it.
+    cut: Vec<(Offset, String)>,
 }
 
 impl Recovery<'_> {
     /// Brings the partition to a state that can be written to, or finds damage and
     /// leaves everything as it is. Running it again after a crash at any point of it
     /// comes to the same result.
+    ///
+    /// A disk that fails only here makes this partition read-only. Not so a failed sync,
+    /// which is an error: nobody knows what is durable then.
     pub(crate) fn run(&self) -> Result<Recovered, RecoveryError> {
+        match self.recover() {
+            Err(RecoveryError::Io(error)) if !is_failed_sync(&error) => self.unreadable(&error),
+            recovered => recovered,
+        }
+    }
+
+    fn recover(&self) -> Result<Recovered, RecoveryError> {
         let listing = match self.list() {
             // Never written to.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -89,23 +103,60 @@ impl Recovery<'_> {
         for &base in &listing.segments {
             found.push(self.open_segment(base)?);
         }
+        if found.is_empty() {
+            return Ok(self.without_segments(&listing));
+        }
         let log_start =
             found.iter().filter_map(|f| f.mark).map(|mark| mark.log_start).max().unwrap_or(0);
         if !self.clean {
             self.write_marks_again(&found)?;
         }
         self.remove_before(log_start, &mut found)?;
-        if found.is_empty() {
-            return Ok(Recovered::default());
+        for (_, name) in listing.cut.iter().filter(|(offset, _)| *offset < log_start) {
+            self.remove_if_there(&self.dir.join(name))?;
         }
         let state = match self.find_damage(&found, log_start) {
-            Some(reason) => self.read_only(&found, log_start, reason)?,
+            Some(reason) => self.read_only(&found, log_start, reason),
             None => match self.recover_tail(&mut found, log_start)? {
                 Ok(tail) => self.assemble(&found, tail, log_start, &listing)?,
-                Err(reason) => self.read_only(&found, log_start, reason)?,
+                Err(reason) => self.read_only(&found, log_start, reason),
             },
         };
         Ok(state)
+    }
+
+    /// A directory without segments was never written to, unless something tells of some:
+    /// all that is derived from them is written after them, and goes before the last.
+    fn without_segments(&self, listing: &Listing) -> Recovered {
+        let cut = listing.cut.iter().map(|(offset, _)| offset);
+        let told = listing.snapshots.iter().chain(&listing.derived).chain(cut).max();
+        let Some(&end) = told else { return Recovered::default() };
+        let reason = format!("all segments are missing, of which other files tell up to {end}");
+        self.served_as_is(&[], 0, end, reason)
+    }
+
+    /// State of a partition that the disk does not let us recover.
+    fn unreadable(&self, error: &io::Error) -> Result<Recovered, RecoveryError> {
+        let mut found = Vec::new();
+        for base in self.list().unwrap_or_default().segments {
+            let opened =
+                match self.open_segment(base) {
+                    Err(RecoveryError::Io(_)) => self
+                        .open_file(base)
+                        .ok()
+                        .map(|(file, len)| Found { base, file, len, mark: None }),
+                    opened => Some(opened?),
+                };
+            found.extend(opened);
+        }
+        let first = found.first().map_or(0, |first| first.base);
+        let starts = found.iter().filter_map(|f| f.mark).map(|mark| mark.log_start);
+        let reason = if is_storage_full(error) {
+            format!("there is no space to recover it ({error}): free some and start again")
+        } else {
+            format!("the disk failed while it was recovered ({error}): check it and start again")
+        };
+        Ok(self.served_as_is(&found, starts.max().unwrap_or(0).max(first), 0, reason))
     }
 
     fn list(&self) -> io::Result<Listing> {
@@ -121,6 +172,9 @@ impl Recovery<'_> {
                 listing.derived.push(base);
             } else if entry.name.ends_with(TEMPORARY_SUFFIX) {
                 listing.temporary.push(entry.name);
+            } else if entry.name.ends_with(CUT_SUFFIX) {
+                let digits = entry.name.get(..20).and_then(|digits| digits.parse().ok());
+                listing.cut.extend(digits.map(|offset| (offset, entry.name)));
             }
         }
         listing.segments.sort_unstable();
@@ -129,16 +183,23 @@ impl Recovery<'_> {
     }
 
     fn open_segment(&self, base: Offset) -> Result<Found, RecoveryError> {
-        let path = file_path(self.dir, base, LOG_SUFFIX);
-        let file: Arc<dyn DiskFile> = self.disk.open(&path, OpenMode::Write)?.into();
+        let (file, len) = self.open_file(base)?;
         let mark = match mark::read(&*file, &MAGIC)? {
             Ok(mark) => Some(mark).filter(|mark| mark.owner == self.owner && mark.base == base),
             Err(error @ FormatError::Newer { .. }) => {
+                let path = file_path(self.dir, base, LOG_SUFFIX);
                 return Err(RecoveryError::Newer { file: path.display().to_string(), error });
             }
             Err(_) => None,
         };
-        Ok(Found { base, len: file.len()?, file, mark })
+        Ok(Found { base, len, file, mark })
+    }
+
+    fn open_file(&self, base: Offset) -> io::Result<(Arc<dyn DiskFile>, u64)> {
+        let path = file_path(self.dir, base, LOG_SUFFIX);
+        let file: Arc<dyn DiskFile> = self.disk.open(&path, OpenMode::Write)?.into();
+        let len = file.len()?;
+        Ok((file, len))
     }
 
     /// Makes the marks and names durable that are about to be believed: what a process
@@ -149,11 +210,15 @@ impl Recovery<'_> {
             let Some(mark) = segment.mark else { continue };
             if mark.sequence == 0 {
                 // Older than the sync of the segment's name.
-                self.disk.sync_dir(self.dir)?;
-                sync_parents(self.disk, self.dir)?;
+                let parents = || sync_parents(self.disk, self.dir);
+                self.disk.sync_dir(self.dir).and_then(|()| parents()).map_err(failed_sync)?;
             }
-            mark::write(&*segment.file, &MAGIC, &mark)?;
-            segment.file.sync_data()?;
+            match mark::write(&*segment.file, &MAGIC, &mark) {
+                // Copying on write, a full disk takes none, but does not tear one either.
+                Err(error) if is_storage_full(&error) => {}
+                written => written?,
+            }
+            segment.file.sync_data().map_err(failed_sync)?;
         }
         Ok(())
     }
@@ -215,50 +280,59 @@ impl Recovery<'_> {
     }
 
     /// State of a damaged partition: nothing is changed, and what is good can be read.
-    fn read_only(
+    fn read_only(&self, found: &[Found], log_start: Offset, reason: String) -> Recovered {
+        self.served_as_is(found, log_start, 0, reason)
+    }
+
+    /// The same, where the log is known to have reached an offset.
+    fn served_as_is(
         &self,
         found: &[Found],
         log_start: Offset,
+        reached: Offset,
         reason: String,
-    ) -> io::Result<Recovered> {
+    ) -> Recovered {
         let reason = format!("{reason}; restore the partition from a copy, or copy what is good");
         alarm(self.name, &reason);
         let mut segments = Vec::with_capacity(found.len());
         for (index, segment) in found.iter().enumerate() {
             let below = found.get(index + 1).map_or(Offset::MAX, |next| next.base);
-            segments.push(survey(segment, below)?);
+            segments.push(survey(segment, below));
         }
         let durable = found.iter().filter_map(|f| f.mark).map(|mark| mark.durable).max();
-        let reached = segments.last().map_or(0, |last| last.end);
-        let end = durable.unwrap_or(0).max(reached);
+        let last = segments.last().map_or(0, |last| last.end);
+        let end = durable.unwrap_or(0).max(last).max(reached);
         let offsets = LogOffsets { start: log_start, last_stable: end, high_watermark: end, end };
-        Ok(Recovered {
+        Recovered {
             marks: Marks::default(),
             writer: Writer { end, ..Writer::default() },
             view: View { offsets, segments, damage: Some(reason), ..View::default() },
-        })
+        }
     }
 }
 
-/// What can be said of a segment of a damaged partition.
-fn survey(segment: &Found, below: Offset) -> io::Result<Segment> {
+/// What can be said of a segment of a damaged partition, as far as it can be read.
+fn survey(segment: &Found, below: Offset) -> Segment {
     let mark = segment.mark.unwrap_or(Mark { base: segment.base, ..Mark::default() });
     let mut state = Segment::begun(&mark);
     let mut scan = Scan::new(&*segment.file, DATA_START, segment.len.max(DATA_START), segment.base);
     loop {
-        match scan.next(false)? {
-            Step::Batch { header, .. } => {
+        match scan.next(false) {
+            Ok(Step::Batch { header, .. }) => {
                 state.max_written.add(header.max_timestamp, header.base_offset);
                 state.end = scan.expected();
                 state.written = scan.position();
             }
-            Step::End => break,
-            Step::Bad(_) if scan.resync(below)? => {}
-            Step::Bad(_) => break,
+            Ok(Step::Bad(_)) if scan.resync(below).unwrap_or(false) => {}
+            Ok(Step::End | Step::Bad(_)) => break,
+            Err(error) => {
+                tracing::warn!(base = segment.base, %error, "a segment can be read in part");
+                break;
+            }
         }
     }
     state.committed = state.written;
     state.max_committed = state.max_written;
     state.aborted = IndexState::Lost;
-    Ok(state)
+    state
 }

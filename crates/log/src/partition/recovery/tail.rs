@@ -1,18 +1,16 @@
-//! The end of the log: cutting what is torn, making durable what is left.
+//! The end of the log: finding what is torn, making durable what is left.
 
 use std::io;
 
-use thalweg_core::env::{DiskFile, OpenMode};
+use thalweg_core::env::DiskFile;
 use thalweg_core::ids::Offset;
 
 use super::super::commit::full_mark;
 use super::{Found, Recovery};
 use crate::mark::{self, Mark};
-use crate::segment::scan::{Scan, Step, find_valid};
-use crate::segment::{IndexState, LOG_SUFFIX, MAGIC, MaxTime, Segment, file_path};
-
-/// Cut bytes among which valid batches were found are kept up to this many.
-const MAX_KEPT_CUT_BYTES: u64 = 16 << 20;
+use crate::segment::scan::{Scan, Step};
+use crate::segment::{IndexState, MAGIC, MaxTime, Segment};
+use crate::shared::{failed_sync, is_storage_full};
 
 /// The log with its torn end cut off.
 pub(super) struct Tail {
@@ -43,88 +41,31 @@ impl Recovery<'_> {
             let Some(mark) = segment.mark else { break };
             let walked = walk_tail(segment, &mark)?;
             let next_base = found.get(index + 1).map(|next| next.base);
-            let stopped = match (&walked.bad, next_base) {
-                (Some(detail), _) => Some(detail.clone()),
+            let stopped = match (walked.bad, next_base) {
+                (Some(detail), _) => Some(detail),
                 (None, Some(next)) if walked.state.end != next => {
-                    Some(format!("the segment ends before offset {next}"))
+                    Some(format!("the segment ends where offset {next} must follow"))
                 }
                 _ => None,
             };
             tail.end = walked.state.end;
             if let Some(detail) = stopped {
-                if durable > walked.state.end {
+                if let Err(why_not) = self.may_cut(found, index, &walked.state, durable)? {
+                    // What is shown of it must be durable all the same.
+                    let synced = found[index..].iter().try_for_each(|f| f.file.sync_data());
+                    synced.map_err(failed_sync)?;
                     return Ok(Err(format!(
-                        "bad bytes at offset {} in segment {} ({detail}), but everything before \
-                         offset {durable} was durable",
-                        walked.state.end, segment.base
+                        "bad bytes at offset {} in segment {} ({detail}), {why_not}",
+                        walked.state.end, found[index].base
                     )));
                 }
-                self.cut(found, index, &walked, &detail)?;
+                self.cut(found, index, &walked.state, &detail)?;
             }
             tail.segments.push(walked.state);
             index += 1;
         }
         self.settle(found, &mut tail, log_start)?;
         Ok(Ok(tail))
-    }
-
-    /// Cuts the log behind the last good batch of segment `index`. Later segments go
-    /// first, newest first, so that a crash on the way leaves the same question.
-    fn cut(
-        &self,
-        found: &mut Vec<Found>,
-        index: usize,
-        walked: &Walked,
-        detail: &str,
-    ) -> io::Result<()> {
-        let end = walked.state.written;
-        let lost = found[index].len - end;
-        let valid_behind = found.len() > index + 1
-            || find_valid(
-                &*found[index].file,
-                end,
-                found[index].len,
-                walked.state.end,
-                Offset::MAX,
-            )?
-            .is_some();
-        tracing::warn!(
-            partition = %self.name, segment = found[index].base, offset = walked.state.end,
-            bytes = lost, later_segments = found.len() - index - 1, valid_behind, detail,
-            "cut a torn tail that nobody was promised"
-        );
-        if valid_behind {
-            self.keep_cut_bytes(&found[index], walked);
-        }
-        while found.len() > index + 1 {
-            if let Some(later) = found.pop() {
-                self.disk.remove_file(&file_path(self.dir, later.base, LOG_SUFFIX))?;
-                self.remove_derived(later.base)?;
-                self.disk.sync_dir(self.dir)?;
-            }
-        }
-        found[index].file.set_len(end)?;
-        found[index].file.sync_data()?;
-        found[index].len = end;
-        Ok(())
-    }
-
-    /// Puts cut bytes aside for a human, as good as it goes.
-    fn keep_cut_bytes(&self, segment: &Found, walked: &Walked) {
-        let from = walked.state.written;
-        let len = (segment.len - from).min(MAX_KEPT_CUT_BYTES);
-        let path = file_path(self.dir, walked.state.end, ".cut");
-        let kept = || -> io::Result<()> {
-            let mut bytes = vec![0; len as usize];
-            segment.file.read_exact_at(&mut bytes, from)?;
-            let file = self.disk.open(&path, OpenMode::Create)?;
-            file.set_len(0)?;
-            file.write_at(&bytes, 0)
-        };
-        match kept() {
-            Ok(()) => tracing::warn!(path = %path.display(), len, "kept the cut bytes"),
-            Err(error) => tracing::warn!(path = %path.display(), %error, "cut bytes not kept"),
-        }
     }
 
     /// Makes everything that was found durable, and says so in the marks.
@@ -139,10 +80,14 @@ impl Recovery<'_> {
                 continue;
             }
             write_again(&*segment.file, mark.position, state.written)?;
-            segment.file.sync_data()?;
+            segment.file.sync_data().map_err(failed_sync)?;
             let full = Mark { sealed: !is_last, ..full_mark(&mark, state, log_start) };
-            mark::write(&*segment.file, &MAGIC, &full)?;
-            segment.file.sync_data()?;
+            match mark::write(&*segment.file, &MAGIC, &full) {
+                // The mark before stays in force, as after a commit.
+                Err(error) if is_storage_full(&error) => continue,
+                written => written?,
+            }
+            segment.file.sync_data().map_err(failed_sync)?;
             segment.mark = Some(full);
         }
         Ok(())
