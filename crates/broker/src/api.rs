@@ -110,6 +110,8 @@ pub(crate) static APIS: &[Api] = &[
     api!(42, "DeleteGroups", 0..=2, h::delete_groups::handle),
     api!(47, "OffsetDelete", 0..=0, h::offset_delete::handle),
     api!(60, "DescribeCluster", 0..=1, h::describe_cluster::handle),
+    api!(68, "ConsumerGroupHeartbeat", 0..=1, h::consumer_group_heartbeat::handle),
+    api!(69, "ConsumerGroupDescribe", 0..=1, h::consumer_group_describe::handle),
 ];
 
 #[cfg(test)]

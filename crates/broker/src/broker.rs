@@ -106,7 +106,7 @@ impl Broker {
         local_addr: SocketAddr,
     ) -> Result<Arc<Self>, BrokerError> {
         let producer_ids = ProducerIds::open(env.clone(), &*log)?;
-        let groups = GroupService::open(env.clone(), &*log, options.groups.clone())?;
+        let groups = GroupService::open(env.clone(), log.clone(), options.groups.clone())?;
         let (host, port) = options
             .advertised
             .clone()

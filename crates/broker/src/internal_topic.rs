@@ -159,11 +159,6 @@ impl InternalTopic {
         Ok(done.freeze())
     }
 
-    /// Whether everything before this offset is durable.
-    pub(crate) fn is_durable(&self, offset: Offset) -> bool {
-        self.log.offsets().high_watermark >= offset
-    }
-
     /// Calls back when everything before this offset is durable.
     pub(crate) fn when_durable(
         &self,

@@ -14,7 +14,11 @@
 //! - `acks=1` waits for fdatasync like `acks=all`;
 //! - transactions are refused;
 //! - topics that begin with `__` are the system's: clients read them at most;
-//! - an idle group's first rebalance waits 100 ms for more members, not 3 s.
+//! - an idle group's first rebalance waits 100 ms for more members, not 3 s;
+//! - members of consumer groups (KIP-848) send a heartbeat each second, not every 5 s, and
+//!   one whose answer was lost gets it again without asking for all;
+//! - `__consumer_offsets` has one partition; it is written anew now and then rather than
+//!   compacted.
 
 mod api;
 mod broker;
@@ -37,7 +41,9 @@ use thalweg_core::env::Env;
 use thalweg_core::partition_log::LogStore;
 
 pub use broker::{BrokerError, BrokerHandle, CommitError, GroupCommitter};
-pub use group::{CommittedOffset, GroupDescription, GroupState, GroupSummary, MemberDescription};
+pub use group::{
+    CommittedOffset, GroupDescription, GroupState, GroupSummary, GroupType, MemberDescription,
+};
 pub use options::{BrokerOptions, GroupOptions, Limits};
 
 /// The Kafka door.

@@ -102,7 +102,14 @@ pub struct GroupOptions {
     pub min_session_timeout_ms: u64,
     /// Longest session timeout that a member may ask for.
     pub max_session_timeout_ms: u64,
-    /// Most members of a group (`group.max.size`).
+    /// How long a member of a consumer group (KIP-848) may be silent
+    /// (`group.consumer.session.timeout.ms`).
+    pub consumer_session_timeout_ms: u64,
+    /// How often such a member is to be heard of
+    /// (`group.consumer.heartbeat.interval.ms`). A rebalance goes one step with each
+    /// heartbeat; Kafka's 5000 spares brokers with very many members.
+    pub consumer_heartbeat_interval_ms: u64,
+    /// Most members of a group (`group.max.size`, `group.consumer.max.size`).
     pub max_members: usize,
     /// Most groups, so that names alone cannot fill the memory.
     pub max_groups: usize,
@@ -125,6 +132,8 @@ impl Default for GroupOptions {
             initial_rebalance_delay_ms: 100,
             min_session_timeout_ms: 1_000,
             max_session_timeout_ms: 1_800_000,
+            consumer_session_timeout_ms: 45_000,
+            consumer_heartbeat_interval_ms: 1_000,
             max_members: 1_000,
             max_groups: 10_000,
             max_group_bytes: 16 << 20,

@@ -1,10 +1,15 @@
 //! What goes into the coordinator and what comes out of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use thalweg_core::ids::{Offset, TopicPartition};
+use thalweg_core::ids::{Offset, ProducerId, TopicPartition};
+use thalweg_core::record_batch::ControlKind;
 use thalweg_core::time::Millis;
 
-use super::entry::Entry;
+use super::partitions::Partitions;
+use super::record::Entry;
+use super::topics::TopicsImage;
 use crate::error_code::{ErrorCode, NONE};
 
 /// Names a request that waits for a reply.
@@ -30,14 +35,20 @@ pub(crate) enum Input {
     Heartbeat(MemberRef),
     /// Members go.
     Leave(LeaveInput),
+    /// A member of a consumer group is alive, joins or goes (KIP-848).
+    ConsumerHeartbeat(Box<HeartbeatInput>),
     /// Offsets are committed.
     Commit(CommitInput),
+    /// The marker of a producer's transaction was written at this offset.
+    TransactionEnded { producer: ProducerId, outcome: ControlKind, marker: Offset },
     /// A group is deleted.
     DeleteGroup(String),
     /// Committed offsets of a group are deleted.
     DeleteOffsets { group: String, partitions: Vec<TopicPartition> },
     /// A topic is gone, and so are all offsets committed for it.
     TopicDeleted(String),
+    /// The topics there are now.
+    Topics(Arc<TopicsImage>),
     /// Time went on.
     Tick,
 }
@@ -81,6 +92,45 @@ pub(crate) struct SyncInput {
     pub(crate) assignments: Vec<(String, Bytes)>,
 }
 
+/// A ConsumerGroupHeartbeat request. What is `None` is as it was.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeartbeatInput {
+    pub(crate) group: String,
+    pub(crate) member_id: String,
+    /// The member's epoch; 0 to join, -1 to leave, -2 to leave for a while.
+    pub(crate) epoch: i32,
+    pub(crate) instance_id: Option<String>,
+    pub(crate) rack_id: Option<String>,
+    pub(crate) rebalance_timeout_ms: Option<i32>,
+    pub(crate) topics: Option<Vec<String>>,
+    /// Empty for none.
+    pub(crate) regex: Option<String>,
+    pub(crate) assignor: Option<String>,
+    /// What the member has.
+    pub(crate) owned: Option<Partitions>,
+    pub(crate) client_id: String,
+    pub(crate) client_host: String,
+    /// The id that a member without one gets.
+    pub(crate) fresh_id: String,
+    pub(crate) visible: TopicFilter,
+}
+
+/// Which topics a client may see.
+#[derive(Clone)]
+pub(crate) struct TopicFilter(pub(crate) Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl Default for TopicFilter {
+    fn default() -> Self {
+        Self(Arc::new(|_| true))
+    }
+}
+
+impl std::fmt::Debug for TopicFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TopicFilter")
+    }
+}
+
 /// A LeaveGroup request: member ids and instance ids.
 #[derive(Clone, Debug)]
 pub(crate) struct LeaveInput {
@@ -88,11 +138,22 @@ pub(crate) struct LeaveInput {
     pub(crate) members: Vec<(String, Option<String>)>,
 }
 
-/// An OffsetCommit request.
+/// An OffsetCommit or TxnOffsetCommit request.
 #[derive(Clone, Debug)]
 pub(crate) struct CommitInput {
     pub(crate) member: MemberRef,
     pub(crate) offsets: Vec<CommitOffset>,
+    /// Version of the request.
+    pub(crate) version: i16,
+    /// The transaction that it is part of.
+    pub(crate) transaction: Option<TransactionRef>,
+}
+
+/// A producer's transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TransactionRef {
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
 }
 
 /// One partition of a commit.
@@ -102,6 +163,8 @@ pub(crate) struct CommitOffset {
     pub(crate) offset: Offset,
     pub(crate) leader_epoch: i32,
     pub(crate) metadata: String,
+    /// How long to keep it, where an old client says so.
+    pub(crate) retention_ms: Option<i64>,
 }
 
 /// What the coordinator wants done.
@@ -111,6 +174,8 @@ pub(crate) enum Output {
     Reply(Token, Reply),
     /// Remember these. Replies of the same step follow once they are durable.
     Persist(Vec<Entry>),
+    /// Remember these as part of a transaction.
+    PersistIn(TransactionRef, Vec<Entry>),
 }
 
 /// An answer.
@@ -120,6 +185,8 @@ pub(crate) enum Reply {
     Join(JoinReply),
     /// To a sync.
     Sync(SyncReply),
+    /// To the heartbeat of a member of a consumer group.
+    Consumer(ConsumerReply),
     /// To a request that is answered with one code.
     Code(i16),
     /// To a request that is answered with one code for each of its parts, or for all.
@@ -149,6 +216,47 @@ pub(crate) struct SyncReply {
     pub(crate) assignment: Bytes,
 }
 
+/// To the heartbeat of a member of a consumer group.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct ConsumerReply {
+    pub(crate) error_code: i16,
+    pub(crate) error_message: Option<String>,
+    pub(crate) member_id: String,
+    pub(crate) epoch: i32,
+    pub(crate) heartbeat_interval_ms: i32,
+    /// What the member is to have now; `None` where that did not change.
+    pub(crate) assignment: Option<Partitions>,
+}
+
+/// Why a request is refused, in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, message: code.to_string() }
+    }
+}
+
+impl From<Refusal> for ConsumerReply {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            error_code: refusal.code.code(),
+            error_message: Some(refusal.message),
+            ..Self::default()
+        }
+    }
+}
+
 impl Reply {
     /// A refused join.
     pub(crate) fn join_refused(code: ErrorCode, member_id: &str) -> Self {
@@ -175,6 +283,7 @@ impl Reply {
         match self {
             Self::Join(reply) => Self::join_refused(code, &reply.member_id),
             Self::Sync(_) => Self::sync_refused(code),
+            Self::Consumer(_) => Self::Consumer(Refusal::from(code).into()),
             Self::Code(_) => Self::Code(code.code()),
             Self::Codes(_) => Self::Codes(Err(code)),
         }

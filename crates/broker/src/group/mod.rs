@@ -1,38 +1,41 @@
-//! Consumer groups (Kafka's classic group protocol): who is a member, who leads, which
-//! partitions are whose, and how far the group has read.
+//! Consumer groups: who is a member, which partitions are whose, and how far the group
+//! has read.
+//!
+//! There are two protocols. In the *classic* one the members choose a leader among them
+//! that assigns (`classic`). In *consumer groups* (KIP-848) the coordinator assigns, and
+//! leads each member step by step to what it is to have (`consumer`). Clients of both
+//! may be in one group; it then follows the rules of the second.
 //!
 //! The coordinator is a state machine without IO: [`coordinator::Coordinator::step`]
 //! takes an input and the time and gives outputs; [`GroupService`] drives it, writes
-//! what it wants remembered into an internal topic, and rebuilds it from there.
-//!
-//! ```text
-//!            join                 all joined             leader's sync
-//!  Empty ----------> Preparing ---------------> Completing ------------> Stable
-//!    ^                  ^  ^                        | join, leave, expiry   |
-//!    '-- all gone ------'  '------------------------'-----------------------'
-//! ```
+//! what it wants remembered into `__consumer_offsets` in Kafka's formats (`record`), and
+//! rebuilds it from there and from nowhere else.
 
+mod classic;
+mod consumer;
 mod coordinator;
-mod entry;
-mod join;
-mod member;
+mod describe;
+mod embedded;
 mod messages;
 mod offsets;
-mod rebalance;
+mod partitions;
+mod record;
 mod replay;
 mod service;
 #[cfg(test)]
 mod simulation;
-mod state;
-mod subscription;
-mod sync;
+mod store;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 pub(crate) use coordinator::Coordinator;
+pub(crate) use describe::{ConsumerDescription, ConsumerMemberDescription, NamedPartitions};
+pub use describe::{GroupDescription, GroupState, GroupSummary, GroupType, MemberDescription};
 pub(crate) use messages::{
-    CommitInput, CommitOffset, Input, JoinInput, JoinReply, LeaveInput, MemberRef, Reply,
-    SyncInput, SyncReply,
+    CommitInput, CommitOffset, ConsumerReply, HeartbeatInput, Input, JoinInput, JoinReply,
+    LeaveInput, MemberRef, Reply, SyncInput, SyncReply, TopicFilter,
 };
+pub use offsets::CommittedOffset;
+pub(crate) use partitions::Partitions;
 pub(crate) use service::GroupService;
-pub use state::{CommittedOffset, GroupDescription, GroupState, GroupSummary, MemberDescription};

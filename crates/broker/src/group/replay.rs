@@ -1,17 +1,20 @@
 //! Rebuilding the groups from what was remembered, and writing all of it down anew.
 
-use super::coordinator::Coordinator;
-use super::entry::{Entry, Line, MemberEntry};
-use super::member::Member;
-use super::messages::{JoinInput, Now};
-use super::state::{Group, Phase};
+use thalweg_core::ids::{Offset, ProducerId};
+use thalweg_core::record_batch::ControlKind;
+
+use super::classic::{ClassicGroup, Phase};
+use super::coordinator::{Coordinator, Group};
+use super::messages::{Now, TransactionRef};
+use super::record::legacy::{LegacyEntry, LegacyLine};
+use super::record::{ClassicEntry, Entry};
 use crate::options::GroupOptions;
 
 /// Groups on their way out of the log.
 pub(super) struct Replay {
     state: Coordinator,
-    /// A snapshot that has begun. One that never ends was cut short by a crash, and
-    /// what was before it still holds.
+    /// A snapshot of the old form that has begun. One that never ends was cut short by a
+    /// crash, and what was before it still holds.
     snapshot: Option<Coordinator>,
     now: Now,
 }
@@ -23,18 +26,38 @@ impl Replay {
     }
 
     /// Takes the next record.
-    pub(super) fn take(&mut self, line: Line) {
+    pub(super) fn take(&mut self, entry: &Entry, record: Offset) {
+        self.state.restore(entry, record, self.now);
+    }
+
+    /// Takes the next record, which is part of a transaction.
+    pub(super) fn take_in(&mut self, transaction: TransactionRef, entry: &Entry, record: Offset) {
+        self.state.apply_in(transaction, entry, record);
+    }
+
+    /// Takes the marker that ends a transaction.
+    pub(super) fn end_transaction(
+        &mut self,
+        producer: ProducerId,
+        outcome: ControlKind,
+        marker: Offset,
+    ) {
+        self.state.offsets.end_transaction(producer, outcome, marker);
+    }
+
+    /// Takes the next record of the form before Kafka's.
+    pub(super) fn take_legacy(&mut self, line: &LegacyLine, record: Offset) {
         match line {
-            Line::Change(entry) => self.state.restore(&entry, self.now),
-            Line::SnapshotBegin => {
+            LegacyLine::Change(entry) => self.state.restore_legacy(entry, record, self.now),
+            LegacyLine::SnapshotBegin => {
                 self.snapshot = Some(Coordinator::new(self.state.options.clone()));
             }
-            Line::SnapshotPart(entry) => {
+            LegacyLine::SnapshotPart(entry) => {
                 if let Some(snapshot) = &mut self.snapshot {
-                    snapshot.restore(&entry, self.now);
+                    snapshot.restore_legacy(entry, record, self.now);
                 }
             }
-            Line::SnapshotEnd => {
+            LegacyLine::SnapshotEnd => {
                 if let Some(snapshot) = self.snapshot.take() {
                     self.state = snapshot;
                 }
@@ -43,97 +66,75 @@ impl Replay {
     }
 
     /// The groups as they were.
-    pub(super) fn finish(self) -> Coordinator {
+    pub(super) fn finish(mut self) -> Coordinator {
+        self.state.start_sessions(self.now);
         self.state
     }
 }
 
 impl Coordinator {
-    fn restore(&mut self, entry: &Entry, now: Now) {
-        let Entry::Generation {
-            group: name,
-            at,
-            generation,
-            protocol_type,
-            protocol,
-            leader,
-            members,
-        } = entry
-        else {
-            self.apply(entry);
-            return;
-        };
-        let group = self.groups.entry(name.clone()).or_insert_with(|| Group::new(*at));
-        group.generation = *generation;
-        group.protocol_type = protocol_type.clone();
-        group.protocol = protocol.clone();
-        group.leader = leader.clone();
-        group.members.clear();
-        group.instances.clear();
-        group.phase = if members.is_empty() { Phase::Empty } else { Phase::Stable };
-        group.empty_since = (*at).max(group.empty_since);
-        for member in members {
-            group.restore_member(member, protocol_type.as_deref(), protocol.as_deref(), now);
+    fn restore(&mut self, entry: &Entry, record: Offset, now: Now) {
+        match entry {
+            Entry::Classic(entry) => {
+                let group = Group::Classic(ClassicGroup::restore(entry, now));
+                self.groups.insert(entry.group.clone(), group);
+            }
+            other => self.apply(other, record, now),
         }
-        group.count_bytes();
     }
 
-    /// The whole state as entries that [`Replay`] takes.
+    fn restore_legacy(&mut self, entry: &LegacyEntry, record: Offset, now: Now) {
+        match entry {
+            LegacyEntry::Entry(entry) => self.restore(entry, record, now),
+            LegacyEntry::GroupRemoved(group) => {
+                self.groups.remove(group);
+                for partition in self.offsets.partitions(group) {
+                    self.offsets.remove(group, &partition);
+                }
+            }
+        }
+    }
+
+    /// Oldest record that [`Coordinator::entries`] does not make superfluous.
+    pub(super) fn oldest_unsettled(&self) -> Option<Offset> {
+        self.offsets.oldest_unsettled()
+    }
+
+    /// The whole state as entries that [`Replay`] takes; less the offsets that
+    /// transactions under way are about, whose records have to stay where they are.
     pub(super) fn entries(&self, now: Now) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (name, group) in &self.groups {
-            // Between two generations the members are not remembered: they join again.
-            match group.phase {
-                Phase::Stable => entries.push(group.entry(name, now.wall_ms)),
-                _ => entries.push(Entry::Generation {
-                    group: name.clone(),
-                    at: if group.phase == Phase::Empty { group.empty_since } else { now.wall_ms },
-                    generation: group.generation,
-                    protocol_type: None,
-                    protocol: None,
-                    leader: None,
-                    members: Vec::new(),
+            match group {
+                Group::Consumer(group) => entries.extend(group.entries(name)),
+                Group::Classic(group) if group.is_forgettable() => {}
+                // Between two generations the members are not remembered: they join again.
+                Group::Classic(group) => entries.push(match group.phase {
+                    Phase::Stable => group.entry(name, now.wall_ms),
+                    _ => Entry::Classic(Box::new(ClassicEntry {
+                        group: name.clone(),
+                        at: match group.phase {
+                            Phase::Empty => group.empty_since,
+                            _ => now.wall_ms,
+                        },
+                        generation: group.generation,
+                        protocol_type: group.protocol_type.clone(),
+                        protocol: None,
+                        leader: None,
+                        members: Vec::new(),
+                    })),
                 }),
             }
-            entries.extend(group.offsets.iter().map(|(partition, offset)| Entry::Offset {
-                group: name.clone(),
+        }
+        for name in self.offsets.groups() {
+            let settled = self.offsets.of(name);
+            let settled = settled.filter(|(at, _)| !self.offsets.is_pending(name, at));
+            entries.extend(settled.map(|(partition, offset)| Entry::Offset {
+                group: name.to_owned(),
                 partition: partition.clone(),
                 offset: offset.clone(),
             }));
         }
         entries
-    }
-}
-
-impl Group {
-    fn restore_member(
-        &mut self,
-        member: &MemberEntry,
-        protocol_type: Option<&str>,
-        protocol: Option<&str>,
-        now: Now,
-    ) {
-        let join = JoinInput {
-            group: String::new(),
-            member_id: member.member_id.clone(),
-            instance_id: member.instance_id.clone(),
-            client_id: member.client_id.clone(),
-            client_host: member.client_host.clone(),
-            session_timeout_ms: i32::try_from(member.session_timeout_ms).unwrap_or(i32::MAX),
-            rebalance_timeout_ms: i32::try_from(member.rebalance_timeout_ms).unwrap_or(i32::MAX),
-            protocol_type: protocol_type.unwrap_or_default().to_owned(),
-            protocols: vec![(protocol.unwrap_or_default().to_owned(), member.subscription.clone())],
-            requires_known_id: false,
-            can_skip_assignment: false,
-            fresh_id: String::new(),
-        };
-        if let Some(instance) = &member.instance_id {
-            self.instances.insert(instance.clone(), member.member_id.clone());
-        }
-        let order = self.next_order();
-        let mut restored = Member::new(join, order, now);
-        restored.assignment = member.assignment.clone();
-        restored.has_synced = true;
-        self.members.insert(member.member_id.clone(), restored);
     }
 }

@@ -7,26 +7,30 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use thalweg_core::env::Env;
-use thalweg_core::ids::{Offset, TopicPartition};
+use thalweg_core::ids::{Offset, ProducerId, TopicPartition};
 use thalweg_core::partition_log::{LogError, LogStore};
+use thalweg_core::record_batch::ControlKind;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::coordinator::Coordinator;
-use super::entry::{Entry, FORMAT_VERSION, Line};
-use super::messages::{CommitInput, CommitOffset, Input, MemberRef, Now, Output, Reply, Token};
+use super::describe::{GroupDescription, GroupSummary};
+use super::messages::{
+    CommitInput, CommitOffset, Input, MemberRef, Now, Output, Reply, Token, TransactionRef,
+};
+use super::record::Entry;
 use super::replay::Replay;
-use super::state::{GroupDescription, GroupSummary};
+use super::store::{Item, OffsetsTopic};
+use super::topics::TopicsImage;
 use crate::broker::{BrokerError, CommitError};
 use crate::error_code::{ErrorCode, NONE};
-use crate::internal_topic::InternalTopic;
 use crate::options::GroupOptions;
 
-/// Topic that holds what is remembered of groups.
-const TOPIC: &str = "__consumer_offsets";
-/// A snapshot is written when so many bytes were written since the last one...
-const SNAPSHOT_BYTES: usize = 8 << 20;
-/// ...and at least this many times the size of the last one.
-const SNAPSHOT_RATIO: usize = 2;
+/// All is written anew when so many bytes were written since the last time...
+const REWRITE_BYTES: usize = 8 << 20;
+/// ...and at least this many times what that took.
+const REWRITE_RATIO: usize = 2;
+/// Topics are looked up at most so often, where a request does not ask for it.
+const TOPICS_AGE_MS_MAX: u64 = 1_000;
 /// The timer never sleeps longer, so that a missed wake-up heals.
 const SLEEP_MS_MAX: u64 = 3_600_000;
 
@@ -35,7 +39,8 @@ type Waiting = oneshot::Sender<Reply>;
 /// The group coordinator at work.
 pub(crate) struct GroupService {
     env: Env,
-    topic: Arc<InternalTopic>,
+    store: Arc<dyn LogStore>,
+    topic: Arc<OffsetsTopic>,
     inner: Mutex<Inner>,
     /// Tells the timer that something is due earlier than it thinks.
     sooner: Notify,
@@ -50,8 +55,10 @@ struct Inner {
     end: Offset,
     /// Monotonic time at which the timer will look.
     armed_ms: u64,
-    bytes_since_snapshot: usize,
-    snapshot_bytes: usize,
+    /// Monotonic time at which topics were looked up.
+    topics_at_ms: u64,
+    bytes_since_rewrite: usize,
+    rewrite_bytes: usize,
 }
 
 impl GroupService {
@@ -61,37 +68,49 @@ impl GroupService {
     /// The topic cannot be read.
     pub(crate) fn open(
         env: Env,
-        store: &dyn LogStore,
+        store: Arc<dyn LogStore>,
         options: GroupOptions,
     ) -> Result<Self, BrokerError> {
-        let topic = InternalTopic::open(store, TOPIC, FORMAT_VERSION)?;
+        let topic = OffsetsTopic::open(&*store)?;
         let mut replay = Replay::new(options, now(&env));
-        let (mut bytes, mut snapshot_at) = (0, None);
-        let mut snapshot_begin = None;
-        topic.replay(|offset, payload| {
-            let line = Line::decode(payload)?;
-            match line {
-                Line::SnapshotBegin => snapshot_begin = Some(offset),
-                Line::SnapshotEnd => (snapshot_at, bytes) = (snapshot_begin.take(), 0),
-                _ => {}
+        let (mut bytes, mut has_legacy) = (0, false);
+        topic.replay(|offset, size, item| {
+            bytes += size;
+            match item {
+                Item::Entry(entry) => replay.take(&entry, offset),
+                Item::InTransaction(transaction, entry) => {
+                    replay.take_in(transaction, &entry, offset);
+                }
+                Item::Marker(producer, outcome) => {
+                    replay.end_transaction(producer, outcome, offset);
+                }
+                Item::Legacy(line) => {
+                    has_legacy = true;
+                    replay.take_legacy(&line, offset);
+                }
             }
-            bytes += payload.len();
-            replay.take(line);
-            Ok(())
         })?;
-        if let Some(offset) = snapshot_at {
-            topic.keep_from(offset);
-        }
         let inner = Inner {
             coordinator: replay.finish(),
             waiting: HashMap::new(),
             last_token: 0,
             end: 0,
             armed_ms: 0,
-            bytes_since_snapshot: bytes,
-            snapshot_bytes: 0,
+            topics_at_ms: 0,
+            bytes_since_rewrite: bytes,
+            rewrite_bytes: 0,
         };
-        Ok(Self { env, topic: Arc::new(topic), inner: Mutex::new(inner), sooner: Notify::new() })
+        let (topic, inner, sooner) = (Arc::new(topic), Mutex::new(inner), Notify::new());
+        let service = Self { env, store, topic, inner, sooner };
+        {
+            let mut inner = service.inner.lock();
+            service.look_at_topics(&mut inner);
+            if has_legacy {
+                inner.bytes_since_rewrite = usize::MAX;
+            }
+            service.rewrite_if_due(&mut inner);
+        }
+        Ok(service)
     }
 
     /// Gives the coordinator a request. The reply comes when it is due and what it says
@@ -102,8 +121,48 @@ impl GroupService {
         inner.last_token += 1;
         let token = inner.last_token;
         inner.waiting.insert(token, sender);
+        if self.needs_topics(&inner, &input) {
+            self.look_at_topics(&mut inner);
+        }
         self.step(&mut inner, token, input);
         receiver
+    }
+
+    /// Whether the request is about topics that may have changed. Nobody tells of
+    /// changes: topics are made in more places than this door.
+    fn needs_topics(&self, inner: &Inner, input: &Input) -> bool {
+        match input {
+            Input::Join(_) => true,
+            Input::ConsumerHeartbeat(beat) => {
+                let age_ms = now(&self.env).monotonic_ms.saturating_sub(inner.topics_at_ms);
+                beat.epoch == 0
+                    || beat.topics.is_some()
+                    || beat.regex.is_some()
+                    || age_ms >= TOPICS_AGE_MS_MAX
+            }
+            _ => false,
+        }
+    }
+
+    fn look_at_topics(&self, inner: &mut Inner) {
+        inner.topics_at_ms = now(&self.env).monotonic_ms;
+        let image = Arc::new(TopicsImage::new(&self.store.topics()));
+        self.step(inner, 0, Input::Topics(image));
+    }
+
+    /// Says that the marker of a producer's transaction was written to the partition of
+    /// the offsets topic, at this offset. Markers may be told of late or twice, but not
+    /// one after the producer's next one.
+    #[expect(dead_code, reason = "for the transaction coordinator, which is on its way")]
+    pub(crate) fn transaction_ended(
+        &self,
+        producer: ProducerId,
+        outcome: ControlKind,
+        marker: Offset,
+    ) {
+        let mut inner = self.inner.lock();
+        inner.end = inner.end.max(marker.saturating_add(1));
+        self.step(&mut inner, 0, Input::TransactionEnded { producer, outcome, marker });
     }
 
     /// As [`GroupService::submit`], for requests that wait for nobody.
@@ -158,9 +217,14 @@ impl GroupService {
             offset,
             leader_epoch: -1,
             metadata,
+            retention_ms: None,
         };
-        let member = MemberRef { group: group.to_owned(), generation: -1, ..MemberRef::default() };
-        let commit = CommitInput { member, offsets: offsets.into_iter().map(offset).collect() };
+        let commit = CommitInput {
+            member: MemberRef::nobody(group),
+            offsets: offsets.into_iter().map(offset).collect(),
+            version: 0,
+            transaction: None,
+        };
         let refused = |reason: String| CommitError::Refused { group: group.to_owned(), reason };
         match self.ask(Input::Commit(commit)).await {
             Reply::Codes(Ok(codes)) => match codes.into_iter().find(|code| *code != NONE) {
@@ -205,10 +269,10 @@ impl GroupService {
         for output in outputs {
             match output {
                 Output::Persist(entries) => {
-                    if let Err(error) = self.persist(inner, entries) {
-                        tracing::warn!(%error, "cannot remember the state of groups");
-                        failed = Some(ErrorCode::CoordinatorNotAvailable);
-                    }
+                    failed = self.persist(inner, &entries, None).err().or(failed);
+                }
+                Output::PersistIn(transaction, entries) => {
+                    failed = self.persist(inner, &entries, Some(transaction)).err().or(failed);
                 }
                 Output::Reply(token, reply) => {
                     let reply = match failed {
@@ -247,42 +311,65 @@ impl GroupService {
         }
     }
 
-    fn persist(&self, inner: &mut Inner, entries: Vec<Entry>) -> Result<(), LogError> {
-        let wall_ms = self.env.clock.wall_ms();
-        let lines: Vec<_> =
-            entries.iter().map(|entry| Line::Change(entry.clone()).encode()).collect();
-        inner.bytes_since_snapshot += lines.iter().map(Vec::len).sum::<usize>();
-        inner.end = self.topic.append(lines, wall_ms)?.next_offset;
-        for entry in &entries {
-            inner.coordinator.apply(entry);
+    /// Writes entries down and makes them true.
+    ///
+    /// # Errors
+    /// The log refused; what to tell the client.
+    fn persist(
+        &self,
+        inner: &mut Inner,
+        entries: &[Entry],
+        transaction: Option<TransactionRef>,
+    ) -> Result<(), ErrorCode> {
+        let now = now(&self.env);
+        let (appended, bytes) =
+            self.topic.append(entries, transaction, now.wall_ms).map_err(|error| {
+                tracing::warn!(%error, "cannot remember the state of groups");
+                match error {
+                    LogError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
+                    _ => ErrorCode::CoordinatorNotAvailable,
+                }
+            })?;
+        inner.end = appended.next_offset;
+        inner.bytes_since_rewrite = inner.bytes_since_rewrite.saturating_add(bytes);
+        for (entry, record) in entries.iter().zip(appended.base_offset..) {
+            match transaction {
+                None => inner.coordinator.apply(entry, record, now),
+                Some(transaction) => inner.coordinator.apply_in(transaction, entry, record),
+            }
         }
-        let due = SNAPSHOT_BYTES.max(inner.snapshot_bytes * SNAPSHOT_RATIO);
-        if inner.bytes_since_snapshot >= due
-            && let Err(error) = self.write_snapshot(inner)
-        {
-            // Nothing is lost by that; the next change tries again.
-            tracing::warn!(%error, "cannot write a snapshot of the groups");
-        }
+        self.rewrite_if_due(inner);
         Ok(())
     }
 
+    fn rewrite_if_due(&self, inner: &mut Inner) {
+        let due = REWRITE_BYTES.max(inner.rewrite_bytes.saturating_mul(REWRITE_RATIO));
+        if inner.bytes_since_rewrite >= due
+            && let Err(error) = self.rewrite(inner)
+        {
+            // Nothing is lost by that; the next change tries again.
+            tracing::warn!(%error, "cannot write the state of the groups anew");
+        }
+    }
+
     /// Writes the whole state down, and lets go of what was before once it is durable.
-    fn write_snapshot(&self, inner: &mut Inner) -> Result<(), LogError> {
+    /// Records with the same keys as before: half of it does no harm.
+    fn rewrite(&self, inner: &mut Inner) -> Result<(), LogError> {
         let now = now(&self.env);
-        let parts = inner.coordinator.entries(now).into_iter().map(Line::SnapshotPart);
-        let lines = std::iter::once(Line::SnapshotBegin)
-            .chain(parts)
-            .chain(std::iter::once(Line::SnapshotEnd));
-        let lines: Vec<_> = lines.map(|line| line.encode()).collect();
-        let bytes = lines.iter().map(Vec::len).sum();
-        let appended = self.topic.append(lines, now.wall_ms)?;
+        let entries = inner.coordinator.entries(now);
+        let unsettled = inner.coordinator.oldest_unsettled();
+        inner.bytes_since_rewrite = 0;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let (appended, bytes) = self.topic.append(&entries, None, now.wall_ms)?;
         inner.end = appended.next_offset;
-        inner.snapshot_bytes = bytes;
-        inner.bytes_since_snapshot = 0;
-        let (topic, begin) = (self.topic.clone(), appended.base_offset);
+        inner.rewrite_bytes = bytes;
+        let keep_from = unsettled.map_or(appended.base_offset, |o| o.min(appended.base_offset));
+        let topic = self.topic.clone();
         self.topic.when_durable(appended.next_offset, move |outcome| {
             if outcome.is_ok() {
-                topic.keep_from(begin);
+                topic.keep_from(keep_from);
             }
         });
         Ok(())

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::coordinator::Coordinator;
-use super::entry::Line;
+use super::coordinator::{Coordinator, Group};
+use super::describe::GroupState;
 use super::messages::*;
+use super::record::Entry;
 use super::replay::Replay;
-use super::state::GroupState;
 use crate::error_code::{ErrorCode, NONE};
 use crate::options::GroupOptions;
 
@@ -67,7 +67,7 @@ struct World {
     /// Leader, and what it assigned, by generation.
     leaders: HashMap<i32, String>,
     assigned: HashMap<i32, HashMap<String, Bytes>>,
-    remembered: Vec<Line>,
+    remembered: Vec<Entry>,
 }
 
 impl World {
@@ -217,9 +217,13 @@ impl World {
         for output in self.coordinator.step(self.token, input, self.now) {
             match output {
                 Output::Persist(entries) => {
-                    entries.iter().for_each(|entry| self.coordinator.apply(entry));
-                    self.remembered.extend(entries.into_iter().map(Line::Change));
+                    for entry in entries {
+                        let record = self.remembered.len() as i64;
+                        self.coordinator.apply(&entry, record, self.now);
+                        self.remembered.push(entry);
+                    }
                 }
+                Output::PersistIn(..) => panic!("no transaction here"),
                 Output::Reply(token, reply) => {
                     if let Some(client) = self.waiting.remove(&token) {
                         self.receive(client, reply);
@@ -235,7 +239,7 @@ impl World {
             Reply::Join(reply) => reply.error_code,
             Reply::Sync(reply) => reply.error_code,
             Reply::Code(code) => *code,
-            Reply::Codes(_) => NONE,
+            Reply::Codes(_) | Reply::Consumer(_) => NONE,
         };
         if code != NONE {
             client.doing = Doing::Joining;
@@ -274,7 +278,7 @@ impl World {
                 client.assignment = Some((client.generation, reply.assignment));
                 client.doing = Doing::Consuming;
             }
-            Reply::Code(_) | Reply::Codes(_) => {}
+            Reply::Code(_) | Reply::Codes(_) | Reply::Consumer(_) => {}
         }
     }
 
@@ -287,7 +291,8 @@ impl World {
             assert!(!group.members.is_empty());
         }
         if group.summary.state == GroupState::Stable {
-            let leader = self.coordinator.groups["g"].leader.as_ref().expect("a leader");
+            let Group::Classic(classic) = &self.coordinator.groups["g"] else { panic!("classic") };
+            let leader = classic.leader.as_ref().expect("a leader");
             assert!(group.members.iter().any(|member| member.member_id == *leader));
         }
     }
@@ -350,7 +355,7 @@ proptest! {
         }
         // A restart now finds the group as it is.
         let mut replay = Replay::new(GroupOptions::default(), world.now);
-        world.remembered.iter().cloned().for_each(|line| replay.take(line));
+        (0..).zip(&world.remembered).for_each(|(at, entry)| replay.take(entry, at));
         prop_assert_eq!(replay.finish().describe("g"), Some(group));
     }
 }

@@ -257,6 +257,25 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     plain(47, LAST, &[always(Str), always(Array(&[always(Str), always(Array(&[always(I32)]))]))]),
     // DescribeCluster
     plain(60, 0, &[always(BOOL), since(1, I8)]),
+    // ConsumerGroupHeartbeat
+    plain(
+        68,
+        0,
+        &[
+            always(Str),
+            always(Str),
+            always(I32),
+            always(Str),
+            always(Str),
+            always(I32),
+            always(ARRAY_STR),
+            since(1, Str),
+            always(Str),
+            always(Array(&[always(UUID), always(ARRAY_I32)])),
+        ],
+    ),
+    // ConsumerGroupDescribe
+    plain(69, 0, &[always(ARRAY_STR), always(BOOL)]),
 ];
 
 const FETCH: Schema = Schema {

@@ -33,6 +33,7 @@ fn decode(key: i16, version: i16, body: &[u8]) -> Result<usize, String> {
         18 => ApiVersionsRequest, 19 => CreateTopicsRequest, 20 => DeleteTopicsRequest,
         22 => InitProducerIdRequest, 32 => DescribeConfigsRequest, 37 => CreatePartitionsRequest,
         42 => DeleteGroupsRequest, 47 => OffsetDeleteRequest, 60 => DescribeClusterRequest,
+        68 => ConsumerGroupHeartbeatRequest, 69 => ConsumerGroupDescribeRequest,
     }
 }
 

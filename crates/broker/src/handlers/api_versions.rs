@@ -1,12 +1,25 @@
 //! ApiVersions (KIP-35): which APIs there are, in which versions.
 
 use kafka_protocol::messages::ApiVersionsRequest;
-use kafka_protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
+use kafka_protocol::messages::api_versions_response::{
+    ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
+use kafka_protocol::protocol::StrBytes;
 
 use crate::api::{API_VERSIONS, APIS};
 use crate::error_code::{ErrorCode, NONE};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::response::ResponseHead;
+
+/// Features of the whole cluster (KIP-584): name, smallest and largest level. The largest
+/// is in force, always.
+const FEATURES: &[(&str, i16, i16)] = &[
+    // Consumer groups (KIP-848).
+    ("group.version", 0, 1),
+];
+/// First version of the answer in which a smallest level of 0 does not confuse clients
+/// (KAFKA-17011).
+const LEVEL_0_SINCE: i16 = 4;
 
 /// Needs no authorization: clients ask before they authenticate.
 pub(crate) async fn handle(
@@ -17,7 +30,34 @@ pub(crate) async fn handle(
         let (name, version) = (&request.client_software_name, &request.client_software_version);
         tracing::debug!(peer = %context.client.peer, %name, %version, "client");
     }
-    context.answer(&ApiVersionsResponse::default().with_error_code(NONE).with_api_keys(all()))
+    let response = ApiVersionsResponse::default().with_error_code(NONE).with_api_keys(all());
+    context.answer(&if context.version() >= 3 {
+        with_features(response, context.version())
+    } else {
+        response
+    })
+}
+
+fn with_features(response: ApiVersionsResponse, version: i16) -> ApiVersionsResponse {
+    let told = |smallest: i16| smallest > 0 || version >= LEVEL_0_SINCE;
+    let supported = FEATURES.iter().filter(|(_, smallest, _)| told(*smallest)).map(
+        |(name, smallest, largest)| {
+            SupportedFeatureKey::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_min_version(*smallest)
+                .with_max_version(*largest)
+        },
+    );
+    let finalized = FEATURES.iter().map(|(name, _, largest)| {
+        FinalizedFeatureKey::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_min_version_level(*largest)
+            .with_max_version_level(*largest)
+    });
+    response
+        .with_supported_features(supported.collect())
+        .with_finalized_features_epoch(0)
+        .with_finalized_features(finalized.collect())
 }
 
 /// The answer to a version that is not known: in version 0, which every client reads,

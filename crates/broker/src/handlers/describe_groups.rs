@@ -10,7 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 
 use crate::error_code::{ErrorCode, NONE};
-use crate::group::{GroupDescription, MemberDescription};
+use crate::group::{GroupDescription, GroupType, MemberDescription};
 use crate::request::{Answer, RequestContext, RequestError};
 
 /// Operations that make sense on a group.
@@ -38,14 +38,20 @@ fn describe(context: &RequestContext, id: GroupId, operations: bool) -> Describe
         described.authorized_operations =
             context.allowed_operations(GROUP_OPERATIONS, Resource::Group(&id));
     }
-    match context.broker.groups.describe(&id) {
-        Some(group) => fill(described, group, version),
-        // A group that is not there is "Dead"; from version 6 on that is an error too.
-        None if version >= 6 => described
-            .with_group_state(StrBytes::from_static_str("Dead"))
+    let group = context.broker.groups.describe(&id);
+    let is_classic = |group: &GroupDescription| group.summary.group_type == GroupType::Classic;
+    let message = match group {
+        Some(group) if is_classic(&group) => return fill(described, group, version),
+        Some(_) => format!("group '{}' is not a classic group", id.0),
+        None => format!("group '{}' not found", id.0),
+    };
+    // A group that is not there is "Dead"; from version 6 on that is an error too.
+    let dead = described.with_group_state(StrBytes::from_static_str("Dead"));
+    match version {
+        ..6 => dead.with_error_code(NONE),
+        _ => dead
             .with_error_code(ErrorCode::GroupIdNotFound.code())
-            .with_error_message(Some(StrBytes::from_string(format!("group '{}' not found", id.0)))),
-        None => described.with_group_state(StrBytes::from_static_str("Dead")).with_error_code(NONE),
+            .with_error_message(Some(StrBytes::from_string(message))),
     }
 }
 

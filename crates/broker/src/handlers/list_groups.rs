@@ -8,9 +8,6 @@ use thalweg_core::authorizer::{Operation, Resource};
 use crate::group::GroupSummary;
 use crate::request::{Answer, RequestContext, RequestError};
 
-/// The only kind of group so far (KIP-848 brings others).
-const CLASSIC: &str = "classic";
-
 pub(crate) async fn handle(
     context: RequestContext,
     request: ListGroupsRequest,
@@ -22,7 +19,7 @@ pub(crate) async fn handle(
     let listed = |group: &GroupSummary| {
         context.allows(Operation::Describe, Resource::Group(&group.group))
             && matches(&request.states_filter, group.state.name())
-            && matches(&request.types_filter, CLASSIC)
+            && matches(&request.types_filter, group.group_type.name())
     };
     let row = |group: GroupSummary| {
         let row = ListedGroup::default()
@@ -33,7 +30,7 @@ pub(crate) async fn handle(
             4 => row.with_group_state(StrBytes::from_static_str(group.state.name())),
             _ => row
                 .with_group_state(StrBytes::from_static_str(group.state.name()))
-                .with_group_type(StrBytes::from_static_str(CLASSIC)),
+                .with_group_type(StrBytes::from_static_str(group.group_type.name())),
         }
     };
     let groups = context.broker.groups.list();

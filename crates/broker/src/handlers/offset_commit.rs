@@ -35,7 +35,7 @@ pub(crate) async fn handle(
                 None if !known => ErrorCode::UnknownTopicOrPartition.code(),
                 None => {
                     places.push((response.topics.len(), answered.len()));
-                    offsets.push(commit_offset(&topic.name, partition));
+                    offsets.push(commit_offset(&topic.name, partition, request.retention_time_ms));
                     NONE
                 }
             };
@@ -60,7 +60,12 @@ pub(crate) async fn handle(
         member_id: request.member_id.to_string(),
         instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
     };
-    let reply = context.broker.groups.submit(Input::Commit(CommitInput { member, offsets }));
+    let reply = context.broker.groups.submit(Input::Commit(CommitInput {
+        member,
+        offsets,
+        version: context.version(),
+        transaction: None,
+    }));
     Ok(context.later(async move {
         let Ok(Reply::Codes(codes)) = reply.await else { return Err(RequestError::Stopping) };
         for (at, (topic, partition)) in places.into_iter().enumerate() {
@@ -74,7 +79,11 @@ pub(crate) async fn handle(
     }))
 }
 
-fn commit_offset(topic: &str, partition: &OffsetCommitRequestPartition) -> CommitOffset {
+fn commit_offset(
+    topic: &str,
+    partition: &OffsetCommitRequestPartition,
+    retention_ms: i64,
+) -> CommitOffset {
     CommitOffset {
         partition: TopicPartition::new(topic, partition.partition_index),
         offset: partition.committed_offset,
@@ -84,5 +93,7 @@ fn commit_offset(topic: &str, partition: &OffsetCommitRequestPartition) -> Commi
             .as_ref()
             .map(ToString::to_string)
             .unwrap_or_default(),
+        // Versions 2 to 4; -1 for what the broker does anyway.
+        retention_ms: (retention_ms >= 0).then_some(retention_ms),
     }
 }

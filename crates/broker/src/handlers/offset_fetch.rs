@@ -18,6 +18,17 @@ use crate::request::{Answer, RequestContext, RequestError};
 
 /// Topics and partitions that are asked for; `None` for all there are.
 type Wanted = Option<Vec<(TopicName, Vec<i32>)>>;
+
+/// What is asked for, and by whom.
+struct Asked {
+    wanted: Wanted,
+    /// Member and epoch of a consumer group, from version 9 on.
+    member_id: Option<String>,
+    epoch: i32,
+    /// Offsets that a transaction under way may change are not to be given (KIP-447).
+    stable: bool,
+}
+
 /// Topics with the offset of each partition, where there is one.
 type Found = Vec<(TopicName, Vec<(i32, Result<Option<CommittedOffset>, ErrorCode>)>)>;
 
@@ -36,9 +47,15 @@ pub(crate) async fn handle(
             let wanted = group.topics.map(|topics| {
                 topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
             });
+            let asked = Asked {
+                wanted,
+                member_id: group.member_id.as_deref().map(str::to_owned),
+                epoch: group.member_epoch,
+                stable: request.require_stable,
+            };
             groups.push(batched(
                 group.group_id.clone(),
-                find(&context, &group.group_id, wanted).await,
+                find(&context, &group.group_id, asked).await,
             ));
         }
         return context.answer(&OffsetFetchResponse::default().with_groups(groups));
@@ -46,32 +63,41 @@ pub(crate) async fn handle(
     let wanted = request.topics.map(|topics| {
         topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()
     });
-    let found = find(&context, &request.group_id, wanted).await;
+    let asked = Asked { wanted, member_id: None, epoch: -1, stable: request.require_stable };
+    let found = find(&context, &request.group_id, asked).await;
     context.answer(&single(found, context.version()))
 }
 
-async fn find(context: &RequestContext, group: &str, wanted: Wanted) -> Result<Found, ErrorCode> {
+async fn find(context: &RequestContext, group: &str, asked: Asked) -> Result<Found, ErrorCode> {
     if !context.allows(Operation::Describe, Resource::Group(group)) {
         return Err(ErrorCode::GroupAuthorizationFailed);
     }
     let allows = |topic: &str| context.allows(Operation::Describe, Resource::Topic(topic));
-    let found = context.broker.groups.read(|groups| look_up(groups, group, wanted, &allows)).await;
-    found.map_err(|_| ErrorCode::CoordinatorNotAvailable)
+    let found = context.broker.groups.read(|groups| {
+        groups.check_fetch(group, asked.member_id.as_deref(), asked.epoch)?;
+        Ok(look_up(groups, group, asked, &allows))
+    });
+    found.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?
 }
 
 fn look_up(
     groups: &Coordinator,
     group: &str,
-    wanted: Wanted,
+    asked: Asked,
     allows: &dyn Fn(&str) -> bool,
 ) -> Found {
-    let Some(wanted) = wanted else {
+    let of = |at: &TopicPartition, offset| match asked.stable && groups.is_unstable(group, at) {
+        true => Err(ErrorCode::UnstableOffsetCommit),
+        false => Ok(offset),
+    };
+    let Some(wanted) = asked.wanted else {
         let mut found: Found = Vec::new();
-        for (at, offset) in groups.offsets(group) {
-            if !allows(&at.topic) {
+        for (at, offset) in groups.all_offsets(group) {
+            let offset = of(&at, offset);
+            if !allows(&at.topic) || matches!(offset, Ok(None)) {
                 continue;
             }
-            let partition = (at.partition, Ok(Some(offset)));
+            let partition = (at.partition, offset);
             match found.last_mut() {
                 Some((topic, partitions)) if topic.as_str() == at.topic => {
                     partitions.push(partition);
@@ -84,8 +110,9 @@ fn look_up(
     let topic = |(topic, partitions): (TopicName, Vec<i32>)| {
         let allowed = allows(&topic);
         let offset = |index| {
+            let at = TopicPartition::new(topic.as_str(), index);
             let found = match allowed {
-                true => Ok(groups.offset(group, &TopicPartition::new(topic.as_str(), index))),
+                true => of(&at, groups.offset(group, &at)),
                 false => Err(ErrorCode::TopicAuthorizationFailed),
             };
             (index, found)

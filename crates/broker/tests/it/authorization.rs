@@ -113,6 +113,10 @@ async fn groups(client: &mut Client) {
     assert_eq!(client.call(3, &request).await.error_code, GROUP);
     let request = HeartbeatRequest::default().with_group_id(group());
     assert_eq!(client.call(3, &request).await.error_code, GROUP);
+    let request = ConsumerGroupHeartbeatRequest::default().with_group_id(group());
+    assert_eq!(client.call(1, &request).await.error_code, GROUP);
+    let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![group()]);
+    assert_eq!(client.call(1, &request).await.groups[0].error_code, GROUP);
     let request = LeaveGroupRequest::default()
         .with_group_id(group())
         .with_members(vec![MemberIdentity::default()]);

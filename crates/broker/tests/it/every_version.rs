@@ -74,6 +74,12 @@ async fn api_versions() {
         };
         let answer = bench.client.call(version, &request).await;
         assert_eq!((answer.error_code, answer.api_keys.len()), (0, bench.versions.len()));
+        let in_force = |name: &str| {
+            let found = answer.finalized_features.iter().find(|found| found.name == text(name));
+            found.map(|found| found.max_version_level)
+        };
+        assert_eq!(in_force("group.version"), (version >= 3).then_some(1));
+        assert!(version >= 4 || answer.supported_features.iter().all(|of| of.min_version > 0));
     }
     // What librdkafka and kafka-python look for before they use a feature.
     assert_eq!(bench.versions_of(ApiKey::Produce), 0..=11);
@@ -399,6 +405,61 @@ async fn describe_list_delete_groups() {
     let request = request.with_group_id(GroupId(text("alive")));
     let answer = bench.client.call(0, &request).await;
     assert_eq!(answer.topics[0].partitions[0].error_code, 86, "unreadable subscription");
+}
+
+#[tokio::test]
+async fn consumer_groups() {
+    let mut bench = Bench::new().await;
+    bench.client.create("topic").await;
+    let id = bench.topic_id("topic").await;
+    for version in bench.versions_of(ApiKey::ConsumerGroupHeartbeat) {
+        let group = GroupId(text(&format!("group-{version}")));
+        let beat = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(group.clone())
+            .with_member_id(text("member"));
+        let first =
+            beat.clone().with_rebalance_timeout_ms(30_000).with_topic_partitions(Some(Vec::new()));
+        let first = match version {
+            0 => first.with_subscribed_topic_names(Some(vec![name("topic")])),
+            _ => first.with_subscribed_topic_regex(Some(text("top.*"))),
+        };
+        let answer = bench.client.call(version, &first).await;
+        assert_eq!((answer.error_code, answer.member_epoch), (0, 1), "{:?}", answer.error_message);
+        assert_eq!(answer.member_id, Some(text("member")));
+        let assigned = answer.assignment.expect("an assignment").topic_partitions;
+        assert_eq!((assigned[0].topic_id, &assigned[0].partitions[..]), (id, &[0][..]));
+        let answer = bench.client.call(version, &beat.clone().with_member_epoch(1)).await;
+        assert_eq!((answer.error_code, answer.assignment), (0, None));
+        let answer = bench.client.call(version, &beat.clone().with_member_epoch(7)).await;
+        assert_eq!((answer.error_code, answer.member_epoch), (110, 0));
+        assert!(answer.error_message.is_some_and(|message| !message.is_empty()));
+    }
+    for version in bench.versions_of(ApiKey::ConsumerGroupDescribe) {
+        let groups = ["group-1", "nobody", "group-1"].map(|group| GroupId(text(group)));
+        let request = ConsumerGroupDescribeRequest::default()
+            .with_group_ids(groups.to_vec())
+            .with_include_authorized_operations(true);
+        let answer = bench.client.call(version, &request).await;
+        let [group, nobody] = &answer.groups[..] else { panic!("each group once") };
+        assert_eq!((group.error_code, nobody.error_code), (0, ENTITY_NOT_FOUND));
+        assert_eq!((group.group_epoch, group.assignment_epoch), (1, 1));
+        assert_eq!((&*group.group_state, &*group.assignor_name), ("Stable", "uniform"));
+        let member = &group.members[0];
+        assert_eq!(member.subscribed_topic_regex, Some(text("top.*")));
+        assert_eq!(member.assignment.topic_partitions[0].topic_name, name("topic"));
+        assert_eq!(member.assignment, member.target_assignment);
+        assert_eq!(member.member_type, if version >= 1 { 1 } else { -1 });
+    }
+    let listed = ListGroupsRequest::default();
+    let of_type = |of| listed.clone().with_types_filter(vec![text(of)]);
+    assert_eq!(bench.client.call(5, &of_type("Consumer")).await.groups.len(), 2);
+    assert!(bench.client.call(5, &of_type("classic")).await.groups.is_empty());
+    let found = &bench.client.call(5, &listed).await.groups[0];
+    assert_eq!((&*found.group_type, &*found.group_state), ("consumer", "Stable"));
+    assert_eq!(found.protocol_type, text("consumer"));
+    let classic = DescribeGroupsRequest::default().with_groups(vec![GroupId(text("group-1"))]);
+    let answer = bench.client.call(6, &classic).await;
+    assert_eq!((answer.groups[0].error_code, &*answer.groups[0].group_state), (69, "Dead"));
 }
 
 #[tokio::test]

@@ -1,16 +1,26 @@
 //! The group coordinator, one rule at a time.
 
+mod consumers;
+mod formats;
+mod migration;
 mod remembering;
 mod rules;
+mod transactions;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg_core::ids::TopicPartition;
+use thalweg_core::ids::{Offset, ProducerId, TopicId, TopicPartition};
+use thalweg_core::record_batch::ControlKind;
 
 use super::coordinator::Coordinator;
-use super::entry::{Entry, Line, MemberEntry};
+use super::describe::GroupState;
 use super::messages::*;
+use super::offsets::CommittedOffset;
+use super::partitions::Partitions;
+use super::record::{Entry, MemberEntry};
 use super::replay::Replay;
-use super::state::{CommittedOffset, GroupState};
+use super::topics::{Topic, TopicsImage};
 use crate::error_code::{ErrorCode, NONE};
 use crate::options::GroupOptions;
 
@@ -20,7 +30,35 @@ struct Bench {
     now: Now,
     token: Token,
     replies: Vec<(Token, Reply)>,
-    entries: Vec<Entry>,
+    log: Vec<Logged>,
+}
+
+/// A record of the internal topic.
+#[derive(Clone, Debug)]
+enum Logged {
+    Entry(Entry),
+    InTransaction(TransactionRef, Entry),
+    Marker(i64, ControlKind),
+}
+
+/// What a restart makes of the topic.
+fn replayed(log: &[Logged], now: Now) -> Coordinator {
+    let mut replay = Replay::new(GroupOptions::default(), now);
+    for (record, logged) in (0..).zip(log) {
+        // Through the bytes, as a restart would.
+        let read = |entry: &Entry| {
+            let (key, value) = entry.encode();
+            Entry::decode(&key, value.as_deref()).expect("own record").expect("of a known kind")
+        };
+        match logged {
+            Logged::Entry(entry) => replay.take(&read(entry), record),
+            Logged::InTransaction(of, entry) => replay.take_in(*of, &read(entry), record),
+            Logged::Marker(producer, outcome) => {
+                replay.end_transaction(ProducerId(*producer), *outcome, record);
+            }
+        }
+    }
+    replay.finish()
 }
 
 impl Bench {
@@ -30,7 +68,7 @@ impl Bench {
             now: Now { monotonic_ms: 1_000, wall_ms: 1_700_000_000_000 },
             token: 0,
             replies: Vec::new(),
-            entries: Vec::new(),
+            log: Vec::new(),
         }
     }
 
@@ -40,8 +78,16 @@ impl Bench {
             match output {
                 Output::Reply(token, reply) => self.replies.push((token, reply)),
                 Output::Persist(entries) => {
-                    entries.iter().for_each(|entry| self.coordinator.apply(entry));
-                    self.entries.extend(entries);
+                    for entry in entries {
+                        self.coordinator.apply(&entry, self.log.len() as Offset, self.now);
+                        self.log.push(Logged::Entry(entry));
+                    }
+                }
+                Output::PersistIn(of, entries) => {
+                    for entry in entries {
+                        self.coordinator.apply_in(of, &entry, self.log.len() as Offset);
+                        self.log.push(Logged::InTransaction(of, entry));
+                    }
                 }
             }
         }
@@ -81,6 +127,35 @@ impl Bench {
             Some(Reply::Codes(Err(code))) => code.code(),
             other => panic!("no code but {other:?}"),
         }
+    }
+
+    /// Writes a marker and tells of it.
+    fn end_transaction(&mut self, producer: i64, outcome: ControlKind) {
+        let marker = self.log.len() as Offset;
+        self.log.push(Logged::Marker(producer, outcome));
+        let producer = ProducerId(producer);
+        self.send(Input::TransactionEnded { producer, outcome, marker });
+    }
+
+    /// Ends the process and starts another one.
+    fn restart(&mut self) {
+        let topics = self.coordinator.topics.clone();
+        self.coordinator = replayed(&self.log, self.now);
+        self.send(Input::Topics(topics));
+        self.replies.clear();
+    }
+
+    fn topics(&mut self, topics: &[(&str, i32)]) {
+        let mut image = TopicsImage::default();
+        for (name, partitions) in topics {
+            image.add(name, Topic { id: topic_id(name), partitions: *partitions });
+        }
+        self.send(Input::Topics(Arc::new(image)));
+    }
+
+    fn offset(&self, group: &str) -> Option<i64> {
+        let at = TopicPartition::new("t", 0);
+        self.coordinator.offset(group, &at).map(|offset| offset.offset)
     }
 
     fn state(&self) -> Option<GroupState> {
@@ -148,6 +223,18 @@ fn commit(member: MemberRef, offset: i64) -> Input {
         offset,
         leader_epoch: -1,
         metadata: "m".into(),
+        retention_ms: None,
     }];
-    Input::Commit(CommitInput { member, offsets })
+    Input::Commit(CommitInput { member, offsets, version: 9, transaction: None })
+}
+
+/// Id of the topic of a name.
+fn topic_id(name: &str) -> TopicId {
+    let bytes = name.bytes().fold(1, |id, byte| (id << 8) | u128::from(byte));
+    TopicId(bytes)
+}
+
+/// Partitions of a topic.
+fn partitions(topic: &str, of: impl IntoIterator<Item = i32>) -> Partitions {
+    of.into_iter().map(|partition| (topic_id(topic), partition)).collect()
 }

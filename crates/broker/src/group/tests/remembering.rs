@@ -1,61 +1,84 @@
 //! What is written down of groups, and what a restart makes of it.
 
 use super::*;
+use crate::group::record::ClassicEntry;
+use crate::group::record::legacy::{LegacyEntry, LegacyLine};
 
 #[test]
 fn a_restart_keeps_members_assignments_and_offsets() {
     let mut bench = Bench::new();
     let generation = bench.stable(&["one", "two"]);
     bench.send(commit(member("one", generation), 42));
-    let mut replay = Replay::new(GroupOptions::default(), bench.now);
-    for entry in &bench.entries {
-        let line = Line::decode(&Line::Change(entry.clone()).encode()).expect("own line");
-        replay.take(line);
-    }
     let before = bench.coordinator.describe("g");
-    bench.coordinator = replay.finish();
+    bench.restart();
     assert_eq!(bench.coordinator.describe("g"), before);
     assert_eq!(bench.code(Input::Heartbeat(member("two", generation))), NONE);
 }
 
+/// All can be written anew, and the records before that may go, all or some.
 #[test]
-fn a_snapshot_counts_only_when_it_is_complete() {
+fn what_is_written_anew_takes_the_place_of_all_before() {
     let mut bench = Bench::new();
     bench.stable(&["one"]);
     bench.send(commit(member("one", 1), 7));
-    let parts = bench.coordinator.entries(bench.now).into_iter().map(Line::SnapshotPart);
-    let mut snapshot = vec![Line::SnapshotBegin];
-    snapshot.extend(parts);
-    snapshot.push(Line::SnapshotEnd);
-    let other = Line::Change(Entry::Offset {
-        group: "h".into(),
+    bench.send(commit(MemberRef::nobody("gone"), 1));
+    bench.send(Input::DeleteGroup("gone".into()));
+    let before = bench.log.clone();
+    let anew: Vec<_> =
+        bench.coordinator.entries(bench.now).into_iter().map(Logged::Entry).collect();
+    for from in 0..=before.len() {
+        let log = [&before[from..], &anew[..]].concat();
+        let state = replayed(&log, bench.now);
+        assert_eq!(state.describe("g"), bench.coordinator.describe("g"), "from {from}");
+        assert!(state.describe("gone").is_none());
+    }
+}
+
+fn legacy(lines: &[LegacyLine]) -> Coordinator {
+    let now = Now { monotonic_ms: 0, wall_ms: 0 };
+    let mut replay = Replay::new(GroupOptions::default(), now);
+    (0..).zip(lines).for_each(|(record, line)| replay.take_legacy(line, record));
+    replay.finish()
+}
+
+fn legacy_offset(group: &str) -> LegacyLine {
+    LegacyLine::Change(LegacyEntry::Entry(Box::new(Entry::Offset {
+        group: group.into(),
         partition: TopicPartition::new("t", 1),
         offset: CommittedOffset {
             offset: 1,
             leader_epoch: -1,
             metadata: String::new(),
             committed_at: 1,
+            expires_at: None,
         },
-    });
-    let before = std::slice::from_ref(&other);
-    let replayed = |lines: &[Line]| {
-        let mut replay = Replay::new(GroupOptions::default(), bench.now);
-        lines.iter().cloned().for_each(|line| replay.take(line));
-        replay.finish()
-    };
-    let whole = replayed(&[before, &snapshot[..]].concat());
-    assert_eq!(whole.describe("g"), bench.coordinator.describe("g"));
+    })))
+}
+
+#[test]
+fn a_snapshot_of_version_1_counts_only_when_it_is_complete() {
+    let LegacyLine::Change(offset) = legacy_offset("g") else { panic!("a change") };
+    let snapshot =
+        [LegacyLine::SnapshotBegin, LegacyLine::SnapshotPart(offset), LegacyLine::SnapshotEnd];
+    let before = [legacy_offset("h")];
+    let whole = legacy(&[&before, &snapshot[..]].concat());
+    assert!(whole.describe("g").is_some());
     assert!(whole.describe("h").is_none(), "what was before a snapshot is gone");
     for cut in 0..snapshot.len() {
-        let cut_short = [before, &snapshot[..cut], before].concat();
-        let state = replayed(&cut_short);
+        let state = legacy(&[&before, &snapshot[..cut], &before].concat());
         assert!(state.describe("h").is_some() && state.describe("g").is_none(), "cut at {cut}");
     }
 }
 
-/// Every kind of line once.
-fn one_of_each() -> Vec<Line> {
-    let offset = Entry::Offset {
+#[test]
+fn a_group_of_version_1_goes_with_its_offsets() {
+    let gone = LegacyLine::Change(LegacyEntry::GroupRemoved("g".into()));
+    assert!(legacy(&[legacy_offset("g"), gone]).describe("g").is_none());
+}
+
+/// Every kind of line of version 1 once.
+fn one_of_each() -> Vec<LegacyLine> {
+    let offset = LegacyEntry::Entry(Box::new(Entry::Offset {
         group: "group".into(),
         partition: TopicPartition::new("topic", 3),
         offset: CommittedOffset {
@@ -63,9 +86,10 @@ fn one_of_each() -> Vec<Line> {
             leader_epoch: 5,
             metadata: "métadonnées".into(),
             committed_at: 1_700_000_000_123,
+            expires_at: None,
         },
-    };
-    let generation = Entry::Generation {
+    }));
+    let generation = Entry::Classic(Box::new(ClassicEntry {
         group: "group".into(),
         at: 1_700_000_000_456,
         generation: 7,
@@ -82,32 +106,35 @@ fn one_of_each() -> Vec<Line> {
             subscription: Bytes::from_static(&[0, 1, 2]),
             assignment: Bytes::from_static(&[3, 4]),
         }],
-    };
+    }));
     let partition = TopicPartition::new("topic", 3);
+    let removed = Entry::OffsetRemoved { group: "group".into(), partition };
     vec![
-        Line::Change(offset.clone()),
-        Line::Change(Entry::OffsetRemoved { group: "group".into(), partition }),
-        Line::Change(generation),
-        Line::Change(Entry::GroupRemoved { group: "group".into() }),
-        Line::SnapshotBegin,
-        Line::SnapshotPart(offset),
-        Line::SnapshotEnd,
+        LegacyLine::Change(offset.clone()),
+        LegacyLine::Change(LegacyEntry::Entry(Box::new(removed))),
+        LegacyLine::Change(LegacyEntry::Entry(Box::new(generation))),
+        LegacyLine::Change(LegacyEntry::GroupRemoved("group".into())),
+        LegacyLine::SnapshotBegin,
+        LegacyLine::SnapshotPart(offset),
+        LegacyLine::SnapshotEnd,
     ]
 }
 
-/// Lines as version 1 writes them. They must be readable for ever.
+/// Payloads as version 1 wrote them. They must be readable for ever.
 #[test]
 fn the_fixture_of_version_1_is_read() {
     let fixture = include_str!("../../../tests/fixtures/group_state_v1.hex");
     let lines: Vec<_> = fixture.lines().filter(|line| !line.starts_with('#')).collect();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let expected: Vec<_> = one_of_each();
-    assert_eq!(lines, expected.iter().map(|line| hex(&line.encode())).collect::<Vec<_>>());
-    for (line, expected) in lines.iter().zip(expected) {
-        let bytes: Vec<_> = (0..line.len() / 2)
-            .map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).expect("hex"))
-            .collect();
-        assert_eq!(Line::decode(&bytes), Ok(expected));
-        assert!((0..bytes.len()).all(|length| Line::decode(&bytes[..length]).is_err()));
+    assert_eq!(lines.len(), one_of_each().len());
+    for (line, expected) in lines.iter().zip(one_of_each()) {
+        let mut framed = vec![1];
+        let hex = (0..line.len() / 2).map(|at| &line[2 * at..2 * at + 2]);
+        framed.extend(hex.map(|byte| u8::from_str_radix(byte, 16).expect("hex")));
+        let value = [&crc32c::crc32c(&framed).to_be_bytes()[..], &framed].concat();
+        assert_eq!(LegacyLine::decode(&value), Ok(expected));
+        assert!((0..value.len()).all(|length| LegacyLine::decode(&value[..length]).is_err()));
+        let mut newer = value;
+        newer[4] = 2;
+        assert!(LegacyLine::decode(&newer).is_err());
     }
 }

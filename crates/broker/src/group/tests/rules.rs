@@ -160,11 +160,13 @@ fn commits_are_checked() {
     let at = TopicPartition::new("t", 0);
     assert_eq!(bench.coordinator.offset("g", &at).expect("committed").offset, 8);
     let fresh = MemberRef { group: "other".into(), ..member("one", 1) };
-    assert_eq!(bench.code(commit(fresh, 9)), ErrorCode::IllegalGeneration.code());
-    let long =
-        CommitOffset { partition: at, offset: 1, leader_epoch: -1, metadata: "x".repeat(4097) };
-    let member = member("one", generation);
-    let input = Input::Commit(CommitInput { member, offsets: vec![long] });
+    assert_eq!(bench.code(commit(fresh.clone(), 9)), ErrorCode::GroupIdNotFound.code());
+    let Input::Commit(older) = commit(fresh, 9) else { panic!("a commit") };
+    let older = Input::Commit(CommitInput { version: 8, ..older });
+    assert_eq!(bench.code(older), ErrorCode::IllegalGeneration.code());
+    let Input::Commit(mut input) = commit(member("one", generation), 1) else { panic!("a commit") };
+    input.offsets[0].metadata = "x".repeat(4097);
+    let input = Input::Commit(input);
     assert_eq!(bench.code(input), ErrorCode::OffsetMetadataTooLarge.code());
 }
 
@@ -173,7 +175,7 @@ fn nothing_is_committed_before_it_is_applied() {
     let mut bench = Bench::new();
     let outputs = bench.coordinator.step(1, commit(member("", -1), 5), bench.now);
     assert!(matches!(outputs[0], Output::Persist(_)));
-    assert!(bench.coordinator.offsets("g").is_empty());
+    assert!(bench.coordinator.all_offsets("g").is_empty());
 }
 
 #[test]
@@ -221,8 +223,9 @@ fn sizes_are_bounded() {
     assert_eq!(bench.joined(update).error_code, ErrorCode::GroupMaxSizeReached.code());
     let other = bench.send(Input::Join(JoinInput { group: "h".into(), ..new_member("h") }));
     assert_eq!(bench.joined(other).error_code, ErrorCode::PolicyViolation.code());
-    let fresh = MemberRef { group: "h".into(), ..member("", -1) };
-    assert_eq!(bench.code(commit(fresh, 1)), ErrorCode::PolicyViolation.code());
+    assert_eq!(bench.code(commit(MemberRef::nobody("h"), 1)), NONE);
+    let one_more = commit(MemberRef::nobody("i"), 1);
+    assert_eq!(bench.code(one_more), ErrorCode::PolicyViolation.code());
 }
 
 #[test]
@@ -253,7 +256,7 @@ fn the_bytes_of_all_groups_are_bounded() {
     all.for_each(|delete| {
         bench.code(delete);
     });
-    assert_eq!(bench.coordinator.offset_bytes, 0);
+    assert_eq!(bench.coordinator.offsets.bytes(), 0);
 }
 
 #[test]
@@ -287,14 +290,14 @@ fn offsets_are_deleted_on_request_with_their_topic_and_by_age() {
     let partitions = vec![TopicPartition::new("t", 0)];
     let delete = Input::DeleteOffsets { group: "g".into(), partitions };
     assert_eq!(bench.code(delete), NONE);
-    assert!(bench.coordinator.offsets("g").is_empty());
+    assert!(bench.coordinator.all_offsets("g").is_empty());
     bench.send(commit(member("", -1), 4));
     bench.send(Input::TopicDeleted("t".into()));
-    assert!(bench.coordinator.offsets("g").is_empty());
+    assert!(bench.coordinator.all_offsets("g").is_empty());
     bench.send(commit(member("", -1), 5));
     let week = bench.coordinator.options.offset_retention_ms;
     bench.advance(week - 1_000);
-    assert_eq!(bench.coordinator.offsets("g").len(), 1);
+    assert_eq!(bench.coordinator.all_offsets("g").len(), 1);
     bench.advance(700_000);
     assert_eq!(bench.state(), None, "the offsets and with them the group");
 }

@@ -1,21 +1,30 @@
 //! Joining a group: new members, members that come back, static members.
 
-use super::coordinator::Coordinator;
 use super::member::Member;
-use super::messages::{JoinInput, JoinReply, Now, Output, Reply, Token};
-use super::state::{Group, Phase};
+use super::{ClassicGroup, Phase};
 use crate::error_code::ErrorCode;
+use crate::group::coordinator::{Coordinator, Group};
+use crate::group::messages::{JoinInput, JoinReply, Now, Output, Reply, Token};
 
 impl Coordinator {
-    pub(super) fn join(&mut self, token: Token, join: JoinInput, now: Now, out: &mut Vec<Output>) {
+    /// A join to a group that is classic, or to one that is not there yet.
+    pub(in crate::group) fn join_classic(
+        &mut self,
+        token: Token,
+        join: JoinInput,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let member_id = join.member_id.clone();
-        if let Err(code) = self.check_join(&join) {
+        if let Err(code) = self.check_classic_join(&join) {
             out.push(Output::Reply(token, Reply::join_refused(code, &member_id)));
             return;
         }
         let initial_delay_ms = self.options.initial_rebalance_delay_ms;
         let name = join.group.clone();
-        let group = self.groups.entry(name.clone()).or_insert_with(|| Group::new(now.wall_ms));
+        let group = self.groups.entry(name.clone());
+        let group = group.or_insert_with(|| Group::Classic(ClassicGroup::new(now.wall_ms)));
+        let Group::Classic(group) = group else { return };
         let mut step = Join { name: &name, initial_delay_ms, token, now, out };
         let outcome = if member_id.is_empty() {
             step.new_member(group, join)
@@ -28,21 +37,8 @@ impl Coordinator {
         group.count_bytes();
     }
 
-    fn check_join(&self, join: &JoinInput) -> Result<(), ErrorCode> {
-        let session = u64::try_from(join.session_timeout_ms).unwrap_or(0);
-        let allowed = self.options.min_session_timeout_ms..=self.options.max_session_timeout_ms;
-        if join.group.is_empty() {
-            return Err(ErrorCode::InvalidGroupId);
-        }
-        if !allowed.contains(&session) {
-            return Err(ErrorCode::InvalidSessionTimeout);
-        }
-        let bytes = join.bytes();
-        let held: usize = self.groups.values().map(|group| group.member_bytes).sum();
-        if held + bytes > self.options.max_member_bytes {
-            return Err(ErrorCode::PolicyViolation);
-        }
-        let Some(group) = self.groups.get(&join.group) else {
+    fn check_classic_join(&self, join: &JoinInput) -> Result<(), ErrorCode> {
+        let Some(Group::Classic(group)) = self.groups.get(&join.group) else {
             return match () {
                 () if !join.member_id.is_empty() => Err(ErrorCode::UnknownMemberId),
                 () if self.groups.len() >= self.options.max_groups => {
@@ -62,14 +58,14 @@ impl Coordinator {
         if !counted && group.members.len() + group.pending.len() >= self.options.max_members {
             return Err(ErrorCode::GroupMaxSizeReached);
         }
-        if group.member_bytes + bytes > self.options.max_group_bytes {
+        if group.member_bytes + join.bytes() > self.options.max_group_bytes {
             return Err(ErrorCode::GroupMaxSizeReached);
         }
         Ok(())
     }
 }
 
-impl Group {
+impl ClassicGroup {
     /// Whether the others could work with what this member supports.
     fn check_protocols(&self, join: &JoinInput) -> Result<(), ErrorCode> {
         let inconsistent = Err(ErrorCode::InconsistentGroupProtocol);
@@ -111,7 +107,7 @@ impl Join<'_> {
         self.out.push(Output::Reply(self.token, reply));
     }
 
-    fn new_member(&mut self, group: &mut Group, join: JoinInput) -> Result<(), Refusal> {
+    fn new_member(&mut self, group: &mut ClassicGroup, join: JoinInput) -> Result<(), Refusal> {
         let id = join.fresh_id.clone();
         if let Some(instance) = &join.instance_id {
             if let Some(old) = group.instances.get(instance).cloned() {
@@ -127,7 +123,7 @@ impl Join<'_> {
         Ok(())
     }
 
-    fn known_id(&mut self, group: &mut Group, join: JoinInput) -> Result<(), Refusal> {
+    fn known_id(&mut self, group: &mut ClassicGroup, join: JoinInput) -> Result<(), Refusal> {
         let id = join.member_id.clone();
         if group.pending.remove(&id).is_some() {
             self.add(group, id, join);
@@ -163,7 +159,7 @@ impl Join<'_> {
     }
 
     /// Lets the member wait for the others.
-    fn wait(&mut self, group: &mut Group, id: &str, join: JoinInput) {
+    fn wait(&mut self, group: &mut ClassicGroup, id: &str, join: JoinInput) {
         let token = self.token;
         if group.members.len() == 1 {
             group.protocol_type = Some(join.protocol_type.clone());
@@ -176,7 +172,7 @@ impl Join<'_> {
         }
     }
 
-    fn add(&mut self, group: &mut Group, id: String, join: JoinInput) {
+    fn add(&mut self, group: &mut ClassicGroup, id: String, join: JoinInput) {
         if group.members.is_empty() {
             group.protocol_type = Some(join.protocol_type.clone());
         }
@@ -198,7 +194,7 @@ impl Join<'_> {
 
     /// A static member came back under its instance id, without its member id: it takes
     /// its former self's place, which is fenced (KIP-345).
-    fn replace_static(&mut self, group: &mut Group, old: &str, join: JoinInput) {
+    fn replace_static(&mut self, group: &mut ClassicGroup, old: &str, join: JoinInput) {
         let Some(mut member) = group.members.remove(old) else { return };
         for (token, reply) in [
             (member.joining.take(), Reply::join_refused(ErrorCode::FencedInstanceId, old)),

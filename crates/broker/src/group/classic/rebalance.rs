@@ -1,12 +1,17 @@
 //! How a group changes its generation.
 
-use super::messages::{JoinReply, Now, Output, Reply};
-use super::state::{Group, Phase};
+use super::{ClassicGroup, Phase};
 use crate::error_code::{ErrorCode, NONE};
+use crate::group::messages::{JoinReply, Now, Output, Reply};
 
-impl Group {
+impl ClassicGroup {
     /// Takes a member out; whatever it waited for is answered with `code`.
-    pub(super) fn remove_member(&mut self, id: &str, code: ErrorCode, out: &mut Vec<Output>) {
+    pub(in crate::group) fn remove_member(
+        &mut self,
+        id: &str,
+        code: ErrorCode,
+        out: &mut Vec<Output>,
+    ) {
         let Some(member) = self.members.remove(id) else { return };
         self.count_bytes();
         if let Some(instance) = &member.instance_id
@@ -26,7 +31,7 @@ impl Group {
     }
 
     /// Goes on after members, or only ids that were to become members, went.
-    pub(super) fn after_removal(
+    pub(in crate::group) fn after_removal(
         &mut self,
         members_gone: bool,
         name: &str,
@@ -45,7 +50,7 @@ impl Group {
     }
 
     /// Starts a rebalance: everybody is to join again.
-    pub(super) fn prepare(
+    pub(in crate::group) fn prepare(
         &mut self,
         name: &str,
         initial_delay_ms: u64,
@@ -72,7 +77,7 @@ impl Group {
     }
 
     /// A member joined while others are being waited for: more may be on their way.
-    pub(super) fn extend_hold(&mut self, initial_delay_ms: u64, now: Now) {
+    pub(in crate::group) fn extend_hold(&mut self, initial_delay_ms: u64, now: Now) {
         if let Phase::Preparing { hold_until, deadline } = &mut self.phase
             && *hold_until > now.monotonic_ms
         {
@@ -81,7 +86,12 @@ impl Group {
     }
 
     /// Ends the waiting for joins if nobody is missing, or the time is over.
-    pub(super) fn complete_if_ready(&mut self, name: &str, now: Now, out: &mut Vec<Output>) {
+    pub(in crate::group) fn complete_if_ready(
+        &mut self,
+        name: &str,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
         let Phase::Preparing { hold_until, deadline } = self.phase else { return };
         let at = now.monotonic_ms;
         let ready = self.has_all_joined() && at >= hold_until;
@@ -118,7 +128,6 @@ impl Group {
         self.phase = Phase::Empty;
         self.generation = next_generation(self.generation);
         self.protocol = None;
-        self.protocol_type = None;
         self.leader = None;
         self.empty_since = now.wall_ms;
         out.push(Output::Persist(vec![self.entry(name, now.wall_ms)]));
@@ -148,7 +157,7 @@ impl Group {
     }
 
     /// The answer to a join: the generation, and for the leader its members.
-    pub(super) fn current_generation(&self, id: &str) -> JoinReply {
+    pub(in crate::group) fn current_generation(&self, id: &str) -> JoinReply {
         let protocol = self.protocol.as_deref().unwrap_or_default();
         let leads = self.leader.as_deref() == Some(id);
         let member = |(id, member): (&String, &super::member::Member)| {
@@ -168,7 +177,7 @@ impl Group {
 
     /// Each member votes for the first of its protocols that all support; the most
     /// votes win, and of equals the one that the oldest member prefers.
-    pub(super) fn choose_protocol(&self) -> Option<String> {
+    pub(in crate::group) fn choose_protocol(&self) -> Option<String> {
         let shared = |name: &str| self.members.values().all(|member| member.supports(name));
         let oldest = self.members.values().min_by_key(|member| member.order)?;
         let candidates = oldest.protocols.iter().map(|(name, _)| name).filter(|name| shared(name));
@@ -189,7 +198,7 @@ impl Group {
     }
 
     /// Does what is due in this group.
-    pub(super) fn expire(
+    pub(in crate::group) fn expire(
         &mut self,
         name: &str,
         initial_delay_ms: u64,
@@ -220,11 +229,8 @@ impl Group {
     }
 
     /// Whether nothing of the group is worth keeping.
-    pub(super) fn is_forgettable(&self) -> bool {
-        self.phase == Phase::Empty
-            && self.generation == 0
-            && self.pending.is_empty()
-            && self.offsets.is_empty()
+    pub(in crate::group) fn is_forgettable(&self) -> bool {
+        self.phase == Phase::Empty && self.generation == 0 && self.pending.is_empty()
     }
 }
 

@@ -4,20 +4,16 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::coordinator::Coordinator;
-use super::messages::{Now, Output, Reply, SyncInput, SyncReply, Token};
-use super::state::{Group, Phase};
+use super::{ClassicGroup, Phase};
 use crate::error_code::{ErrorCode, NONE};
+use crate::group::messages::{MemberRef, Now, Output, Reply, SyncInput, SyncReply, Token};
 
-impl Coordinator {
-    pub(super) fn sync(&mut self, token: Token, sync: SyncInput, now: Now, out: &mut Vec<Output>) {
-        let max_bytes = self.options.max_group_bytes;
-        if let Err(code) = self.try_sync(token, sync, max_bytes, now, out) {
-            out.push(Output::Reply(token, Reply::sync_refused(code)));
-        }
-    }
-
-    fn try_sync(
+impl ClassicGroup {
+    /// A member asks for its assignment; the leader brings everybody's.
+    ///
+    /// # Errors
+    /// Why it does not get it.
+    pub(in crate::group) fn sync(
         &mut self,
         token: Token,
         sync: SyncInput,
@@ -26,41 +22,58 @@ impl Coordinator {
         out: &mut Vec<Output>,
     ) -> Result<(), ErrorCode> {
         let id = sync.member.member_id.clone();
-        let group = self.checked_member(&sync.member)?;
+        self.check_generation(&sync.member)?;
         let differs =
             |ours: &Option<String>, theirs: &Option<String>| theirs.is_some() && theirs != ours;
-        if differs(&group.protocol_type, &sync.protocol_type)
-            || differs(&group.protocol, &sync.protocol)
+        if differs(&self.protocol_type, &sync.protocol_type)
+            || differs(&self.protocol, &sync.protocol)
         {
             return Err(ErrorCode::InconsistentGroupProtocol);
         }
-        match group.phase {
+        match self.phase {
             Phase::Empty => Err(ErrorCode::UnknownMemberId),
             Phase::Preparing { .. } => Err(ErrorCode::RebalanceInProgress),
             Phase::Stable => {
-                if let Some(member) = group.members.get_mut(&id) {
+                if let Some(member) = self.members.get_mut(&id) {
                     member.keep_alive(now);
                 }
-                let reply = group.assignment_of(&id);
+                let reply = self.assignment_of(&id);
                 out.push(Output::Reply(token, reply));
                 Ok(())
             }
             Phase::Completing { .. } => {
                 let bytes: usize = sync.assignments.iter().map(|(_, bytes)| bytes.len()).sum();
-                if group.member_bytes + bytes > max_bytes {
+                if self.member_bytes + bytes > max_bytes {
                     return Err(ErrorCode::GroupMaxSizeReached);
                 }
-                group.wait_for_assignment(&id, token, out);
-                if group.leader.as_deref() == Some(&*id) {
-                    group.assign(&sync.member.group, sync.assignments, now, out);
+                self.wait_for_assignment(&id, token, out);
+                if self.leader.as_deref() == Some(&*id) {
+                    self.assign(&sync.member.group, sync.assignments, now, out);
                 }
                 Ok(())
             }
         }
     }
-}
 
-impl Group {
+    /// A member is alive, and learns whether it has to join again.
+    ///
+    /// # Errors
+    /// That it has to, or is no member.
+    pub(in crate::group) fn heartbeat(
+        &mut self,
+        member: &MemberRef,
+        now: Now,
+    ) -> Result<(), ErrorCode> {
+        self.check_generation(member)?;
+        if let Some(found) = self.members.get_mut(&member.member_id) {
+            found.keep_alive(now);
+        }
+        match self.phase {
+            Phase::Preparing { .. } => Err(ErrorCode::RebalanceInProgress),
+            _ => Ok(()),
+        }
+    }
+
     fn wait_for_assignment(&mut self, id: &str, token: Token, out: &mut Vec<Output>) {
         let Some(member) = self.members.get_mut(id) else { return };
         member.has_synced = true;
