@@ -9,6 +9,7 @@
 mod batch;
 mod blackhole;
 mod datagen;
+mod dead_letter;
 mod file;
 pub mod format;
 mod kafka;
@@ -17,9 +18,7 @@ mod print;
 mod registry;
 mod side_topic;
 
+pub use dead_letter::{OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
 pub use print::LineWriter;
 pub use registry::{CommittedOffsets, ConnectorRegistry, PositionPublisher};
-pub use side_topic::{
-    OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER, bad_sink, bad_table, late_sink, late_table,
-    log_sink,
-};
+pub use side_topic::{bad_sink, bad_table, late_sink, late_table, log_sink};

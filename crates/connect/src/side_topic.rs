@@ -1,10 +1,10 @@
 //! Topics beside a job's own output: rows that came too late, records that are no rows.
 //!
 //! The topic of late rows (table `<job>$late`) holds them as JSON objects. The topic of bad
-//! records (`<table>$bad`) is a dead-letter topic: each record has the value (and key) of
-//! the bad one as it came, and headers that say where it stood and why it was refused. So a
-//! Kafka tool can replay it as it is, and [`bad_table`] reads it as the table that users
-//! see: `raw`, `partition`, `offset`, `reason`.
+//! records (`<table>$bad`) is a dead-letter topic: each record has the key, value and headers
+//! of the bad one as they came, and headers more that say where it stood and why it was
+//! refused. So a Kafka tool can replay it as it is, and [`bad_table`] reads it as the table
+//! that users see: `raw`, `partition`, `offset`, `reason`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use thalweg_core::partition_log::LogStore;
+use thalweg_stream::ChangeBatch;
 use thalweg_stream::error::Result;
 use thalweg_stream::sink::{OutputChunk, Sink, SinkPublisher, SinkRef, SinkWriter};
 use thalweg_stream::table::{METADATA_KEY, TableSpec};
-use thalweg_stream::{ChangeBatch, StreamError};
 
-use crate::format::cells::{Cells, Values};
+use crate::dead_letter::{DeadLetterWriter, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
 use crate::format::json::JsonOptions;
 use crate::format::{RowEncoder, Text, json_encoder};
 use crate::kafka::chunk::{AT_PUBLICATION, ChunkBuilder};
@@ -26,14 +26,7 @@ use crate::kafka::sink::take_chunks;
 use crate::kafka::topic::open_or_create;
 use thalweg_core::record_batch::Compression;
 
-/// Header with the split (a partition's number, a file's path) of a bad record.
-pub const PARTITION_HEADER: &str = "thalweg.partition";
-/// Header with the position of a bad record in its split, in decimal digits.
-pub const OFFSET_HEADER: &str = "thalweg.offset";
-/// Header with the reason why a record was refused.
-pub const REASON_HEADER: &str = "thalweg.reason";
-
-/// How much of a bad record is kept: a topic takes no larger ones by default.
+/// How much of a late row is kept: a topic takes no larger records by default.
 const KEPT_BYTES: usize = 1_000_000;
 
 /// A sink that writes rows of `schema` as JSON objects to a topic, which is created with one
@@ -56,7 +49,8 @@ pub fn late_sink(log: Arc<dyn LogStore>, topic: &str, schema: SchemaRef) -> Resu
 }
 
 /// The sink of bad records: rows with the columns `raw`, `partition`, `offset`, `reason`
-/// and, where there is one, `key`.
+/// and, where there are such, `key` and `headers` (a list of `name` and `value`). What a
+/// topic takes no record for is cut, and the reason says so.
 ///
 /// # Errors
 /// Whatever keeps the topic from being created.
@@ -133,7 +127,7 @@ impl Sink for SideSink {
                 chunks,
                 target,
             }),
-            Contents::Bad => Box::new(BadWriter { chunks, target }),
+            Contents::Bad => Box::new(DeadLetterWriter::new(chunks, target)),
         })
     }
 
@@ -168,72 +162,5 @@ impl SinkWriter for RowsWriter {
 
     fn finish_epoch(&mut self) -> Result<Vec<OutputChunk>> {
         Ok(take_chunks(&mut self.chunks))
-    }
-}
-
-struct BadWriter {
-    chunks: Vec<ChunkBuilder>,
-    target: usize,
-}
-
-impl BadWriter {
-    fn column(batch: &ChangeBatch, name: &str) -> Result<Cells> {
-        let column = batch.rows.column_by_name(name).ok_or_else(|| {
-            StreamError::Internal(format!("bad records come without a column '{name}'"))
-        })?;
-        Cells::new(column)
-    }
-}
-
-impl SinkWriter for BadWriter {
-    fn write(&mut self, batch: &ChangeBatch) -> Result<()> {
-        let raw = Self::column(batch, "raw")?;
-        let partition = Self::column(batch, "partition")?;
-        let offset = Self::column(batch, "offset")?;
-        let reason = Self::column(batch, "reason")?;
-        let key = match batch.rows.column_by_name("key") {
-            Some(_) => Some(Self::column(batch, "key")?),
-            None => None,
-        };
-        for row in 0..batch.num_rows() {
-            let position = match &offset.values {
-                Values::Int64(values) => values[row].to_string(),
-                _ => String::new(),
-            };
-            let headers = [
-                (PARTITION_HEADER, bytes_of(&partition, row)),
-                (OFFSET_HEADER, Some(position.as_bytes())),
-                (REASON_HEADER, bytes_of(&reason, row)),
-            ];
-            let kept = |bytes: Option<&'_ [u8]>, most: usize| {
-                bytes.map(|bytes| bytes[..bytes.len().min(most)].to_vec())
-            };
-            let key = kept(key.as_ref().and_then(|key| bytes_of(key, row)), KEPT_BYTES / 4);
-            let value = kept(bytes_of(&raw, row), KEPT_BYTES / 2);
-            let chunk = &mut self.chunks[self.target];
-            chunk.push(AT_PUBLICATION, key.as_deref(), value.as_deref(), &headers);
-        }
-        Ok(())
-    }
-
-    fn buffered_bytes(&self) -> usize {
-        self.chunks.iter().map(ChunkBuilder::len).sum()
-    }
-
-    fn finish_epoch(&mut self) -> Result<Vec<OutputChunk>> {
-        Ok(take_chunks(&mut self.chunks))
-    }
-}
-
-fn bytes_of(cells: &Cells, row: usize) -> Option<&[u8]> {
-    if cells.is_null(row) {
-        return None;
-    }
-    match &cells.values {
-        Values::String(values) => Some(values.value(row).as_bytes()),
-        Values::StringView(values) => Some(values.value(row).as_bytes()),
-        Values::Binary(values) => Some(values.value(row)),
-        Values::BinaryView(values) => Some(values.value(row)),
-        _ => None,
     }
 }

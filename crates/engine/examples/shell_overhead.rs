@@ -92,7 +92,8 @@ impl SplitReader for RowReader {
                 Arc::new(Int64Array::from_iter_values(numbers.clone())),
                 Arc::new(TimestampMillisecondArray::from_iter_values(numbers.map(|n| n / 10))),
             ];
-            sink(SourceBatch { rows: RecordBatch::try_new(schema(), columns)?, bad: Vec::new() })?;
+            let rows = RecordBatch::try_new(schema(), columns)?;
+            sink(SourceBatch { rows, bad: Vec::new(), positions: next..end, records: None })?;
             next = end;
         }
         Ok(())

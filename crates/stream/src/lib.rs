@@ -14,6 +14,7 @@ pub mod error;
 pub mod expression;
 pub mod graph;
 pub mod marks;
+pub mod record;
 pub mod row_kind;
 pub mod sink;
 pub mod source;

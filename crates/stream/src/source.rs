@@ -5,14 +5,16 @@
 //! driver decides which range of positions an epoch takes; reading the same range
 //! again gives the same rows, which is what replay rests on.
 
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use bytes::Bytes;
 use thalweg_core::partition_log::{Waker, Watch};
 use thalweg_core::time::Millis;
 
 use crate::error::Result;
+use crate::record::{BadRecord, RawRecordsRef};
 
 /// A place in a split; ranges are half open.
 pub type Position = u64;
@@ -49,28 +51,30 @@ pub struct Cut {
     pub bytes: u64,
 }
 
-/// A record that could not be turned into a row. It is never dropped in silence.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct BadRecord {
-    /// The record's key, as it came.
-    pub key: Option<Bytes>,
-    /// The record's value, as it came.
-    pub raw: Bytes,
-    /// Split in which it stands.
-    pub split: String,
-    /// Position of the record.
-    pub position: Position,
-    /// Why it was refused, in words.
-    pub reason: String,
-}
-
 /// What a reader read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SourceBatch {
     /// The rows, in order of position, with the columns that were asked for.
     pub rows: RecordBatch,
-    /// Records among them that are not rows.
+    /// Records among them that are not rows, in order of position.
     pub bad: Vec<BadRecord>,
+    /// A range of the split that holds the records of the rows and the bad ones, and no
+    /// others.
+    pub positions: Range<Position>,
+    /// The records, to look at one again whose row turns out to be of no use. `None` where
+    /// rows come from no records, as those of a generator: row `n` is at position
+    /// `positions.start + n`.
+    pub records: Option<RawRecordsRef>,
+}
+
+impl fmt::Debug for SourceBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceBatch")
+            .field("rows", &self.rows)
+            .field("bad", &self.bad)
+            .field("positions", &self.positions)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Receives what a reader reads; an error of it ends the reading and is passed on.

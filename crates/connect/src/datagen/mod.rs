@@ -206,7 +206,7 @@ impl SplitReader for DatagenReader {
             let end = to.min(at.saturating_add(batch_rows.max(1) as u64));
             let columns = self.generator.generate(at..end)?;
             let rows = record_batch(&self.schema, columns, (end - at) as usize)?;
-            sink(SourceBatch { rows, bad: Vec::new() })?;
+            sink(SourceBatch { rows, bad: Vec::new(), positions: at..end, records: None })?;
             at = end;
         }
         Ok(())

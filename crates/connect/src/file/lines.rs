@@ -26,6 +26,8 @@ pub(super) enum Piece<'a> {
         at: u64,
         /// Its length, without its end.
         len: u64,
+        /// Where the next line starts.
+        next: u64,
         /// How it starts.
         head: Vec<u8>,
     },
@@ -145,7 +147,7 @@ impl LineBuffer {
         self.offset = next;
         // The buffer grew for this line; give the memory back.
         self.buffer = Vec::new();
-        Ok(Piece::Oversized { at, len: next - at - ending, head })
+        Ok(Piece::Oversized { at, len: next - at - ending, next, head })
     }
 }
 

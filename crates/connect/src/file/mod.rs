@@ -11,6 +11,7 @@
 mod lines;
 mod listing;
 mod reader;
+mod records;
 mod stripes;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use crate::options::{Known, Options};
 use lines::LineBuffer;
 use listing::{FoundFile, external, list, parse_path};
 use reader::FileReader;
+use records::FileLines;
 use stripes::Stripes;
 
 /// Files from this length on are dealt out to several splits, where that is asked for.
@@ -205,16 +207,15 @@ impl Source for FileSource {
                 path.display()
             )));
         }
+        let decoder = self.format.decoder(&self.fields, &self.columns)?;
         Ok(Box::new(FileReader {
-            file,
-            path,
+            lines: Arc::new(FileLines { file, path, stripes, blank: decoder.blank_lines() }),
             split_id: split.id.clone(),
-            stripes,
             fixed_end: split.end,
             known_end: split.end.unwrap_or(0),
             schema: self.wanted.clone(),
-            decoder: self.format.decoder(&self.fields, &self.columns)?,
-            lines: LineBuffer::default(),
+            decoder,
+            buffer: LineBuffer::default(),
         }))
     }
 

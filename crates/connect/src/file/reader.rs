@@ -1,22 +1,17 @@
 //! Reads one split of a file.
 
 use std::io;
-use std::ops::Range;
-use std::path::PathBuf;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use bytes::Bytes;
-use thalweg_core::env::DiskFile;
-use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
-use thalweg_stream::source::{
-    Available, BadRecord, BatchSink, Cut, Position, SourceBatch, SplitReader,
-};
+use thalweg_stream::record::{BadRecord, RawRecord};
+use thalweg_stream::source::{Available, BatchSink, Cut, Position, SourceBatch, SplitReader};
 
-use super::lines::{LineBuffer, LineRange, Piece, last_line_end, line_end};
-use super::listing::external;
-use super::stripes::Stripes;
-use crate::batch::{BATCH_INPUT_BYTES, KEPT_OF_OVERSIZED_BYTES, MAX_RECORD_BYTES, record_batch};
+use super::lines::{LineBuffer, Piece, last_line_end, line_end};
+use super::records::{FileLines, leading_mark, line_start};
+use crate::batch::{BATCH_INPUT_BYTES, MAX_RECORD_BYTES, record_batch};
 use crate::format::RowDecoder;
 
 /// How far the end of a line is looked for when a range is cut.
@@ -24,32 +19,20 @@ const CUT_SEARCH_BYTES: u64 = 1 << 20;
 
 /// Reads the lines of a file, or of its stripes.
 pub(super) struct FileReader {
-    pub(super) file: Box<dyn DiskFile>,
-    pub(super) path: PathBuf,
+    pub(super) lines: Arc<FileLines>,
     pub(super) split_id: String,
-    pub(super) stripes: Stripes,
     /// Where the file ends for good; `None` where it may grow.
     pub(super) fixed_end: Option<u64>,
     /// End of the last whole line, as far as was looked.
     pub(super) known_end: u64,
     pub(super) schema: SchemaRef,
     pub(super) decoder: Box<dyn RowDecoder>,
-    pub(super) lines: LineBuffer,
+    pub(super) buffer: LineBuffer,
 }
 
 impl FileReader {
     fn io<T>(&self, result: io::Result<T>) -> Result<T> {
-        result.map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.changed("it is shorter than it was"),
-            _ => external(&self.path, &error),
-        })
-    }
-
-    fn changed(&self, how: &str) -> StreamError {
-        StreamError::Incompatible(format!(
-            "file '{}' changed while it is being read: {how}",
-            self.path.display()
-        ))
+        result.map_err(|error| self.lines.failed(&error))
     }
 
     /// Looks how far whole lines go.
@@ -57,11 +40,12 @@ impl FileReader {
         if let Some(end) = self.fixed_end {
             return Ok(end);
         }
-        let len = self.io(self.file.len())?;
+        let file = &*self.lines.file;
+        let len = self.io(file.len())?;
         if len < self.known_end {
-            return Err(self.changed("it is shorter than it was"));
+            return Err(self.lines.changed("it is shorter than it was"));
         }
-        if let Some(end) = self.io(last_line_end(&*self.file, self.known_end, len))? {
+        if let Some(end) = self.io(last_line_end(file, self.known_end, len))? {
             self.known_end = end;
         }
         Ok(self.known_end)
@@ -73,7 +57,7 @@ impl FileReader {
         if at == 0 || at >= end {
             return Ok(at.min(end));
         }
-        let found = self.io(line_end(&*self.file, at - 1, end, CUT_SEARCH_BYTES))?;
+        let found = self.io(line_end(&*self.lines.file, at - 1, end, CUT_SEARCH_BYTES))?;
         Ok(found.unwrap_or((at - 1 + CUT_SEARCH_BYTES).min(end)))
     }
 }
@@ -85,8 +69,9 @@ impl SplitReader for FileReader {
 
     fn cut(&mut self, from: Position, max_bytes: u64) -> Result<Cut> {
         let end = self.refresh()?;
-        let to = self.align(self.stripes.advance(from, max_bytes.max(1), end), end)?;
-        Ok(Cut { end: to, bytes: self.stripes.bytes_between(from, to) })
+        let stripes = self.lines.stripes;
+        let to = self.align(stripes.advance(from, max_bytes.max(1), end), end)?;
+        Ok(Cut { end: to, bytes: stripes.bytes_between(from, to) })
     }
 
     fn read(
@@ -99,76 +84,41 @@ impl SplitReader for FileReader {
         let file_end = if to > self.known_end { self.refresh()? } else { self.known_end };
         let file_end = self.fixed_end.unwrap_or(file_end);
         if to > file_end {
-            return Err(self.changed("it is shorter than it was"));
+            return Err(self.lines.changed("it is shorter than it was"));
         }
-        let mut batch = Batch { batch_rows, records: 0, bytes: 0, bad: Vec::new() };
-        let mut at = from;
-        while at < to {
-            let own = self.stripes.next_range(at);
-            if own.start >= to {
-                break;
+        let mut batch = Batch { batch_rows: batch_rows.max(1), ..Batch::default() };
+        let lines = self.lines.clone();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        lines.each_piece(&mut buffer, from..to, file_end, &mut |piece| {
+            match piece {
+                Piece::Lines { at, bytes } => self.decode(at, bytes, &mut batch, sink)?,
+                Piece::Oversized { at, len, next, head } => {
+                    batch.bad.push(self.oversized(at, len, &head));
+                    batch.add(at..next, 1, head.len());
+                    self.emit_full(&mut batch, sink)?;
+                }
             }
-            self.read_lines(own.start..own.end.min(to), file_end, &mut batch, sink)?;
-            at = own.end;
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.buffer = buffer;
         self.emit(&mut batch, sink)
     }
 }
 
 /// A batch under construction.
+#[derive(Default)]
 struct Batch {
     batch_rows: usize,
     /// Records so far, good and bad.
     records: usize,
     bytes: u64,
     bad: Vec<BadRecord>,
+    /// Where its lines start, once there are any, and where they end.
+    start: Option<Position>,
+    end: Position,
 }
 
 impl FileReader {
-    /// Reads the lines that start in a range.
-    fn read_lines(
-        &mut self,
-        range: Range<u64>,
-        file_end: u64,
-        batch: &mut Batch,
-        sink: &mut BatchSink<'_>,
-    ) -> Result<()> {
-        let mut lines = std::mem::take(&mut self.lines);
-        let seek = lines.seek(&*self.file, range.start, file_end);
-        self.io(seek)?;
-        loop {
-            let wanted = LineRange {
-                file: &*self.file,
-                until: range.end,
-                file_end,
-                max_line: MAX_RECORD_BYTES,
-                kept: KEPT_OF_OVERSIZED_BYTES,
-            };
-            let piece = lines.next(wanted);
-            let piece = piece.map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => self.changed("it is shorter than it was"),
-                _ => external(&self.path, &error),
-            })?;
-            match piece {
-                None => break,
-                Some(Piece::Lines { at, bytes }) => self.decode(at, bytes, batch, sink)?,
-                Some(Piece::Oversized { at, len, head }) => {
-                    let reason = format!(
-                        "a line of {len} bytes; at most {MAX_RECORD_BYTES} are read, \
-                         and the first {} are kept here",
-                        head.len()
-                    );
-                    batch.bad.push(self.bad(at, Bytes::from(head), reason));
-                    batch.records += 1;
-                    batch.bytes += KEPT_OF_OVERSIZED_BYTES as u64;
-                    self.emit_full(batch, sink)?;
-                }
-            }
-        }
-        self.lines = lines;
-        Ok(())
-    }
-
     fn decode(
         &mut self,
         at: u64,
@@ -176,30 +126,39 @@ impl FileReader {
         batch: &mut Batch,
         sink: &mut BatchSink<'_>,
     ) -> Result<()> {
-        let mark =
-            if at == 0 && lines.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let mark = leading_mark(at, lines);
         let mut done = mark;
         while done < lines.len() {
             let rest = &lines[done..];
-            let room = batch.batch_rows.max(1) - batch.records;
+            let start = line_start(at, done, mark);
+            let room = batch.batch_rows - batch.records;
             let mut bad = Vec::new();
             let decoded = self.decoder.decode_lines(rest, room, &mut |range, reason| {
-                bad.push((range.start as u64, Bytes::copy_from_slice(&rest[range]), reason));
+                bad.push((range, reason));
             });
-            for (start, raw, reason) in bad {
-                let position = at + done as u64 + start;
-                batch.bad.push(self.bad(position, raw, reason));
+            for (range, reason) in bad {
+                let position = line_start(at, done + range.start, mark);
+                batch.bad.push(self.bad(position, &rest[range], reason));
             }
-            batch.records += decoded.records;
-            batch.bytes += decoded.bytes as u64;
             done += decoded.bytes;
+            batch.add(start..at + done as u64, decoded.records, decoded.bytes);
             self.emit_full(batch, sink)?;
         }
         Ok(())
     }
 
-    fn bad(&self, position: Position, raw: Bytes, reason: String) -> BadRecord {
-        BadRecord { key: None, raw, split: self.split_id.clone(), position, reason }
+    fn oversized(&self, at: Position, len: u64, head: &[u8]) -> BadRecord {
+        let reason = format!(
+            "a line of {len} bytes; at most {MAX_RECORD_BYTES} are read, and the first {} are \
+             kept here",
+            head.len()
+        );
+        self.bad(at, head, reason)
+    }
+
+    fn bad(&self, position: Position, line: &[u8], reason: String) -> BadRecord {
+        let record = RawRecord { position, key: None, value: Some(line), headers: None };
+        record.refused(&self.split_id, reason, usize::MAX)
     }
 
     fn emit_full(&mut self, batch: &mut Batch, sink: &mut BatchSink<'_>) -> Result<()> {
@@ -211,14 +170,27 @@ impl FileReader {
 
     fn emit(&mut self, batch: &mut Batch, sink: &mut BatchSink<'_>) -> Result<()> {
         batch.bytes = 0;
+        let start = batch.start.take().unwrap_or_default();
         if std::mem::take(&mut batch.records) == 0 {
             return Ok(());
         }
         let rows = self.decoder.rows();
         let rows = record_batch(&self.schema, self.decoder.finish()?, rows)?;
-        sink(SourceBatch { rows, bad: std::mem::take(&mut batch.bad) })
+        sink(SourceBatch {
+            rows,
+            bad: std::mem::take(&mut batch.bad),
+            positions: start..batch.end,
+            records: Some(self.lines.clone()),
+        })
     }
 }
 
-/// UTF-8's byte order mark, which some programs write at the start of a file.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+impl Batch {
+    /// Takes up records that stand in a range of the file and hold so many bytes.
+    fn add(&mut self, positions: Range<Position>, records: usize, bytes: usize) {
+        self.records += records;
+        self.bytes += bytes as u64;
+        self.start.get_or_insert(positions.start);
+        self.end = positions.end;
+    }
+}

@@ -40,6 +40,29 @@ pub struct LinesDecoded {
     pub records: usize,
 }
 
+/// Lines of a file that are no records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlankLines {
+    /// Those with nothing but spaces, tabs and carriage returns.
+    pub white: bool,
+    /// Those that start with `#`.
+    pub comments: bool,
+}
+
+impl BlankLines {
+    /// Whether a line, given without its end, is among them.
+    pub fn contain(self, line: &[u8]) -> bool {
+        let is_white = || line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+        (self.white && is_white()) || (self.comments && line.starts_with(b"#"))
+    }
+}
+
+/// A line without its end, a line feed with or without a carriage return before it.
+pub(crate) fn line_content(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
 /// Turns records into columns.
 ///
 /// The caller bounds what one batch takes in (at most 64 MiB or so), since columns count
@@ -52,7 +75,8 @@ pub trait RowDecoder: Send {
     fn decode(&mut self, record: &[u8]) -> Decoded;
 
     /// Decodes at most `max` records out of whole lines, the last of which may lack its
-    /// end. Blank lines are no records. `bad` gets the range of each bad line and why.
+    /// end. Blank lines are no records. `bad` gets the range of each bad line, without its
+    /// end, and why.
     fn decode_lines(
         &mut self,
         lines: &[u8],
@@ -60,11 +84,12 @@ pub trait RowDecoder: Send {
         bad: &mut dyn FnMut(Range<usize>, String),
     ) -> LinesDecoded {
         let mut done = LinesDecoded { bytes: 0, records: 0 };
+        let blank = self.blank_lines();
         while done.bytes < lines.len() && done.records < max {
             let rest = &lines[done.bytes..];
             let len = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            let line = rest[..len].strip_suffix(b"\r").unwrap_or(&rest[..len]);
-            if !self.is_blank(line) {
+            let line = line_content(&rest[..len]);
+            if !blank.contain(line) {
                 done.records += 1;
                 if let Err(reason) = self.decode(line) {
                     bad(done.bytes..done.bytes + line.len(), reason);
@@ -86,9 +111,9 @@ pub trait RowDecoder: Send {
     /// Takes back the row that was decoded last, which was good.
     fn take_back(&mut self);
 
-    /// Whether a line of a file is no record at all.
-    fn is_blank(&self, line: &[u8]) -> bool {
-        line.trim_ascii().is_empty()
+    /// Which lines of a file are no records at all.
+    fn blank_lines(&self) -> BlankLines {
+        BlankLines { white: true, comments: false }
     }
 
     /// Rows decoded and not taken yet.

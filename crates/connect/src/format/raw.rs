@@ -11,7 +11,7 @@ use super::cells::{Cells, Values};
 use super::column::{Column, Rows};
 use super::datetime::TimestampStyle;
 use super::types::type_name;
-use super::{Decoded, RowDecoder, RowEncoder, Text};
+use super::{BlankLines, Decoded, RowDecoder, RowEncoder, Text};
 use crate::options::{Known, Options};
 
 /// Options of the format.
@@ -123,8 +123,8 @@ impl RowDecoder for RawDecoder {
         outcome
     }
 
-    fn is_blank(&self, _line: &[u8]) -> bool {
-        false
+    fn blank_lines(&self) -> BlankLines {
+        BlankLines { white: false, comments: false }
     }
 
     fn decode_null(&mut self) -> Decoded {

@@ -68,6 +68,11 @@ impl Feed {
     /// Batches from the one that holds `at` on, for decoding. What lies before goes.
     pub(super) fn take(&self, at: Offset) -> Result<Option<Piece>> {
         self.drop_before(at);
+        self.read(at)
+    }
+
+    /// Batches from the one that holds `at` on, to look at them once more. What waits stays.
+    pub(super) fn read(&self, at: Offset) -> Result<Option<Piece>> {
         match self.find(at) {
             Some(piece) => Ok(Some(piece)),
             None => self.fetch(at),

@@ -11,6 +11,7 @@ mod options;
 mod partitioner;
 pub(crate) mod publisher;
 mod reader;
+mod records;
 pub(crate) mod sink;
 mod source;
 pub(crate) mod topic;

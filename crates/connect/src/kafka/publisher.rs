@@ -182,7 +182,7 @@ struct Batches {
 /// At most so many bytes a record takes beyond its contents.
 const RECORD_OVERHEAD: usize = 40;
 /// And each header.
-const HEADER_OVERHEAD: usize = 10;
+pub(crate) const HEADER_OVERHEAD: usize = 10;
 
 /// Bytes that a record takes in a batch at most.
 pub(crate) fn record_bytes(key: usize, value: usize, headers: &[(&str, Option<&[u8]>)]) -> usize {

@@ -1,25 +1,26 @@
 //! Reads one partition.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use bytes::Bytes;
 use thalweg_core::ids::Offset;
-use thalweg_core::record_batch::{BatchHeader, DecompressionLimits, Record, RecordBatch, split};
+use thalweg_core::record_batch::{BatchHeader, Record};
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
-use thalweg_stream::source::{
-    Available, BadRecord, BatchSink, Cut, Position, SourceBatch, SplitReader,
-};
+use thalweg_stream::record::{BadRecord, RawRecordsRef};
+use thalweg_stream::source::{Available, BatchSink, Cut, Position, SourceBatch, SplitReader};
 
 use super::columns::RecordDecoder;
 use super::fetch::Feed;
 use super::metadata::Place;
+use super::records::{each_record, raw};
 use crate::batch::{BATCH_INPUT_BYTES, KEPT_OF_OVERSIZED_BYTES, MAX_RECORD_BYTES, record_batch};
 
 /// Reads the records of a partition.
 pub(super) struct PartitionReader {
     pub(super) feed: Arc<Feed>,
+    pub(super) records: RawRecordsRef,
     pub(super) split_id: String,
     /// Where reading ends for good.
     pub(super) end: Option<Offset>,
@@ -27,7 +28,6 @@ pub(super) struct PartitionReader {
     pub(super) decoder: RecordDecoder,
     /// For unpacking compressed batches.
     pub(super) scratch: Vec<u8>,
-    pub(super) limits: DecompressionLimits,
 }
 
 /// An offset as a position. Offsets are never negative.
@@ -46,6 +46,8 @@ struct Pending {
     records: usize,
     bytes: u64,
     bad: Vec<BadRecord>,
+    /// Offsets of its records, from the first to behind the last.
+    offsets: Range<Offset>,
 }
 
 impl SplitReader for PartitionReader {
@@ -87,75 +89,50 @@ impl SplitReader for PartitionReader {
         batch_rows: usize,
         sink: &mut BatchSink<'_>,
     ) -> Result<()> {
-        let (mut at, to) = (offset(from), offset(to));
-        let mut pending = Pending { batch_rows, records: 0, bytes: 0, bad: Vec::new() };
+        let mut wanted = offset(from)..offset(to);
+        let mut pending =
+            Pending { batch_rows, records: 0, bytes: 0, bad: Vec::new(), offsets: 0..0 };
         let feed = self.feed.clone();
-        while at < to {
-            let Some(piece) = feed.take(at)? else {
-                self.check_missing(at, to)?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        while wanted.start < wanted.end {
+            let Some(piece) = feed.take(wanted.start)? else {
+                self.check_missing(wanted)?;
                 break;
             };
-            for batch in split(&piece.bytes) {
-                let batch = batch.map_err(|error| feed.corrupt(at, &error))?;
-                if batch.header().base_offset >= to {
-                    break;
+            let _all = each_record(&feed, &piece, &wanted, &mut scratch, |record, place| {
+                self.decode(record, place, &mut pending);
+                if pending.records >= pending.batch_rows.max(1)
+                    || pending.bytes >= BATCH_INPUT_BYTES
+                {
+                    self.emit(&mut pending, sink)?;
                 }
-                if batch.header().next_offset() > at && !batch.header().attributes.is_control() {
-                    self.read_batch(&batch, at..to, &mut pending, sink)?;
-                }
-            }
-            at = piece.next;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            wanted.start = piece.next;
         }
+        self.scratch = scratch;
         self.emit(&mut pending, sink)
     }
 }
 
 impl PartitionReader {
     /// Nothing is there from `at` on: fine where compaction left nothing before `to`.
-    fn check_missing(&self, at: Offset, to: Offset) -> Result<()> {
+    fn check_missing(&self, Range { start, end }: Range<Offset>) -> Result<()> {
         let stable = self.feed.log.offsets().last_stable;
-        if stable >= to {
+        if stable >= end {
             return Ok(());
         }
         Err(StreamError::Incompatible(format!(
-            "{}: records {at}..{to} are to be read, but the log ends at {stable}",
+            "{}: records {start}..{end} are to be read, but the log ends at {stable}",
             self.feed.log.name()
         )))
     }
 
-    fn read_batch(
-        &mut self,
-        batch: &RecordBatch<'_>,
-        wanted: std::ops::Range<Offset>,
-        pending: &mut Pending,
-        sink: &mut BatchSink<'_>,
-    ) -> Result<()> {
-        let feed = self.feed.clone();
-        let header = *batch.header();
-        let corrupt = |error| feed.corrupt(header.base_offset, &error);
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let name = feed.log.name();
-        let place = Place {
-            topic: &name.topic,
-            partition: name.partition,
-            leader_epoch: header.leader_epoch,
-            timestamp_type: header.attributes.timestamp_type(),
-        };
-        for record in batch.records(&mut scratch, &self.limits).map_err(corrupt)? {
-            let record = record.map_err(corrupt)?;
-            if !wanted.contains(&record.offset) {
-                continue;
-            }
-            self.decode(&record, &place, pending);
-            if pending.records >= pending.batch_rows.max(1) || pending.bytes >= BATCH_INPUT_BYTES {
-                self.emit(pending, sink)?;
-            }
-        }
-        self.scratch = scratch;
-        Ok(())
-    }
-
     fn decode(&mut self, record: &Record<'_>, place: &Place<'_>, pending: &mut Pending) {
+        if pending.records == 0 {
+            pending.offsets.start = record.offset;
+        }
+        pending.offsets.end = record.offset + 1;
         pending.records += 1;
         let len = |bytes: Option<&[u8]>| bytes.map_or(0, |bytes| bytes.len() as u64);
         let size = len(record.key) + len(record.value);
@@ -168,14 +145,7 @@ impl PartitionReader {
         };
         pending.bytes += size.min(kept as u64);
         if let Err(reason) = decoded {
-            let keep = |bytes: &[u8]| Bytes::copy_from_slice(&bytes[..bytes.len().min(kept)]);
-            pending.bad.push(BadRecord {
-                key: record.key.map(keep),
-                raw: record.value.map(keep).unwrap_or_default(),
-                split: self.split_id.clone(),
-                position: position(record.offset),
-                reason,
-            });
+            pending.bad.push(raw(record).refused(&self.split_id, reason, kept));
         }
     }
 
@@ -186,6 +156,11 @@ impl PartitionReader {
         }
         let rows = self.decoder.rows();
         let rows = record_batch(&self.schema, self.decoder.finish()?, rows)?;
-        sink(SourceBatch { rows, bad: std::mem::take(&mut pending.bad) })
+        sink(SourceBatch {
+            rows,
+            bad: std::mem::take(&mut pending.bad),
+            positions: position(pending.offsets.start)..position(pending.offsets.end),
+            records: Some(self.records.clone()),
+        })
     }
 }

@@ -10,7 +10,6 @@ use arrow_schema::SchemaRef;
 use parking_lot::Mutex;
 use thalweg_core::ids::{Offset, TopicPartition};
 use thalweg_core::partition_log::{LogStore, PartitionLog, TopicMeta, Waker, Watch};
-use thalweg_core::record_batch::DecompressionLimits;
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
 use thalweg_stream::source::{Position, Source, SplitInfo, SplitReader};
@@ -19,6 +18,7 @@ use super::columns::Layout;
 use super::fetch::{Feed, Waiting};
 use super::options::{KafkaOptions, OffsetSpec, Reset};
 use super::reader::{PartitionReader, offset, position};
+use super::records::PartitionRecords;
 use super::topic::open_or_create;
 use crate::registry::{CommittedOffsets, PositionPublisher};
 
@@ -148,13 +148,13 @@ impl Source for KafkaSource {
             )));
         }
         Ok(Box::new(PartitionReader {
+            records: Arc::new(PartitionRecords(feed.clone())),
             feed,
             split_id: split.id.clone(),
             end: split.end.map(offset),
             schema: self.schema.clone(),
             decoder: self.layout.decoder(&self.columns)?,
             scratch: Vec::new(),
-            limits: DecompressionLimits::default(),
         }))
     }
 

@@ -1,10 +1,13 @@
 //! What every source and every sink of a topic must keep to.
 
+use std::ops::ControlFlow;
+
 use thalweg_core::env::{Random, SeededRandom};
 use thalweg_core::ids::{Epoch, ProducerId};
 use thalweg_stream::ChangeBatch;
+use thalweg_stream::record::{BadRecord, RawRecord};
 use thalweg_stream::sink::{Delivery, OutputChunk, Publication, Sink};
-use thalweg_stream::source::{BadRecord, Position, Source, SourceBatch, SplitInfo, SplitReader};
+use thalweg_stream::source::{Position, Source, SourceBatch, SplitInfo, SplitReader};
 
 use crate::support::objects;
 
@@ -46,7 +49,8 @@ fn contents(batches: &[SourceBatch]) -> Contents {
 /// - cuts end where records end, at least one record further, within what is available;
 /// - ranges one after another give what the whole gives, whatever their sizes;
 /// - a range read again, by the same or another reader, gives the same batches;
-/// - batches are as large as was asked for.
+/// - batches are as large as was asked for;
+/// - the records of a batch can be looked at again: see [`check_records`].
 pub(crate) fn check_source(source: &dyn Source, split: &SplitInfo, seed: u64) -> Contents {
     let mut reader = source.open(split).unwrap();
     let end = reader.available().unwrap().end;
@@ -73,6 +77,10 @@ pub(crate) fn check_source(source: &dyn Source, split: &SplitInfo, seed: u64) ->
             for (again, first) in again.iter().zip(&batches) {
                 assert_eq!(again.rows, first.rows);
                 assert_eq!(again.bad, first.bad);
+                assert_eq!(again.positions, first.positions);
+            }
+            if round % 2 == 1 {
+                batches.iter().for_each(|batch| check_records(&mut *reader, batch));
             }
             let part = contents(&batches);
             found.rows.extend(part.rows);
@@ -82,6 +90,50 @@ pub(crate) fn check_source(source: &dyn Source, split: &SplitInfo, seed: u64) ->
         assert_eq!(found, whole, "round {round}");
     }
     whole
+}
+
+/// Checks that the positions of a batch hold its records and no others, in order, and that
+/// what stands at the position of a row is what the row was made of. Without records each
+/// row has one position.
+fn check_records(reader: &mut dyn SplitReader, batch: &SourceBatch) {
+    let number = batch.rows.num_rows() + batch.bad.len();
+    let Some(records) = &batch.records else {
+        assert_eq!(number as u64, batch.positions.end - batch.positions.start);
+        return;
+    };
+    let mut visited = Vec::new();
+    records
+        .visit(batch.positions.clone(), &mut |record| {
+            visited.push(record.refused("", String::new(), usize::MAX));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(visited.is_sorted_by(|left, right| left.position < right.position));
+    assert_eq!(visited.len(), number);
+    let (mut row, mut bad) = (0, batch.bad.iter().peekable());
+    for (at, record) in visited.iter().enumerate() {
+        let next = visited.get(at + 1).map_or(batch.positions.end, |next| next.position);
+        let alone = read(reader, record.position, next, 10);
+        if let Some(bad) = bad.next_if(|bad| bad.position == record.position) {
+            assert!(alone[0].bad == [bad.clone()], "position {}", bad.position);
+            let as_it_came = BadRecord {
+                split: bad.split.clone(),
+                reason: bad.reason.clone(),
+                ..record.clone()
+            };
+            assert!(*bad == as_it_came, "position {}", bad.position);
+        } else {
+            assert_eq!(alone[0].rows, batch.rows.slice(row, 1));
+            row += 1;
+        }
+    }
+    let mut first = 0;
+    let break_off = &mut |_: &RawRecord<'_>| {
+        first += 1;
+        ControlFlow::Break(())
+    };
+    records.visit(batch.positions.clone(), break_off).unwrap();
+    assert_eq!(first, 1);
 }
 
 /// The chunks of one epoch of one subtask.

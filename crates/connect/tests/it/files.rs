@@ -1,5 +1,6 @@
 //! The filesystem source: whole and growing files, long lines, several splits.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use arrow_schema::DataType;
@@ -8,7 +9,8 @@ use thalweg_core::env::sim::SimEnv;
 use thalweg_core::env::{Disk, OpenMode};
 use thalweg_stream::StreamError;
 use thalweg_stream::connector::Connectors;
-use thalweg_stream::source::SourceRef;
+use thalweg_stream::record::RawRecord;
+use thalweg_stream::source::{SourceBatch, SourceRef};
 
 use crate::conformance::check_source;
 use crate::support::{World, schema, table};
@@ -73,7 +75,7 @@ fn a_file_is_read_whole_in_any_pieces() {
     assert_eq!(numbers(&found.rows), (0..=500).collect::<Vec<_>>());
     assert_eq!(found.bad.len(), 1);
     let bad = &found.bad[0];
-    assert_eq!((&bad.raw[..], &*bad.split), (&b"{\"n\":oops}"[..], "/in"));
+    assert_eq!((bad.raw.as_deref(), &*bad.split), (Some(&b"{\"n\":oops}"[..]), "/in"));
     assert_eq!(bad.position as usize, contents.find("{\"n\":oops").unwrap());
     assert!(bad.reason.contains("field 'n'"), "{}", bad.reason);
 }
@@ -90,6 +92,37 @@ fn empty_files_and_a_byte_order_mark() {
     assert_eq!(ids, ["/in/b", "/in/c"]);
     assert_eq!(numbers(&check_source(&*source, &splits[0], 1).rows), [1, 2]);
     assert!(check_source(&*source, &splits[1], 1).rows.is_empty());
+}
+
+#[test]
+fn bad_lines_are_kept_as_they_are_and_stand_where_they_start() {
+    let files = Files::new();
+    let lines: [&[u8]; 8] = [
+        b"\xef\xbb\xbf{first\r\n",
+        b"\r\n",
+        b"{\"n\":1}\r\n",
+        b"\t {oops \r\n",
+        b"\x0c\n",
+        b"{\"n\":\"\xff\"}\r\n",
+        b"  {\"n\":2} \n",
+        b" last",
+    ];
+    files.write("/in", &lines.concat());
+    let source = files.source(&[]);
+    let split = source.splits().unwrap().remove(0);
+    let found = check_source(&*source, &split, 3);
+    assert_eq!(numbers(&found.rows), [1, 2]);
+    let start = |line: usize| lines[..line].iter().map(|line| line.len()).sum::<usize>() as u64;
+    let bad: Vec<_> =
+        found.bad.iter().map(|bad| (bad.position, bad.raw.as_deref().unwrap())).collect();
+    let expected: [(u64, &[u8]); 5] = [
+        (0, b"{first"),
+        (start(3), b"\t {oops "),
+        (start(4), b"\x0c"),
+        (start(5), b"{\"n\":\"\xff\"}"),
+        (start(7), b" last"),
+    ];
+    assert_eq!(bad, expected);
 }
 
 #[test]
@@ -136,7 +169,8 @@ fn lines_longer_than_a_read_and_longer_than_the_limit() {
     let found = check_source(&*source, &split, 3);
     assert_eq!(numbers(&found.rows), [1, 3]);
     assert_eq!(found.bad.len(), 1);
-    assert_eq!((found.bad[0].position, found.bad[0].raw.len()), (oversized_at, 64 << 10));
+    let kept = found.bad[0].raw.as_ref().map(|raw| raw.len());
+    assert_eq!((found.bad[0].position, kept), (oversized_at, Some(64 << 10)));
     assert!(found.bad[0].reason.contains("at most 8388608 are read"), "{}", found.bad[0].reason);
 }
 
@@ -171,6 +205,7 @@ fn splits_of_one_file_share_its_lines() {
             reader
                 .read(at, cut.end, 8192, &mut |batch| {
                     assert!(batch.bad.is_empty());
+                    assert_eq!(count(&batch), batch.rows.num_rows());
                     own.extend(numbers(&crate::support::objects(&batch.rows)));
                     Ok(())
                 })
@@ -183,6 +218,17 @@ fn splits_of_one_file_share_its_lines() {
     }
     all.sort_unstable();
     assert_eq!(all, (0..150_000).collect::<Vec<_>>());
+}
+
+/// Records at the positions of a batch.
+fn count(batch: &SourceBatch) -> usize {
+    let mut count = 0;
+    let visitor = &mut |_: &RawRecord<'_>| {
+        count += 1;
+        ControlFlow::Continue(())
+    };
+    batch.records.as_ref().unwrap().visit(batch.positions.clone(), visitor).unwrap();
+    count
 }
 
 #[test]
@@ -225,9 +271,14 @@ fn numbers2(rows: &[String]) -> Vec<&str> {
 #[test]
 fn csv_lines_and_no_columns_at_all() {
     let files = Files::new();
-    files.write("/in", b"1,a\n2,b\nx,c\n");
+    files.write("/in", b"1,a\n# no record\n2,b\n\nx,c\n");
     let schema = schema(&[("n", DataType::Int64), ("s", DataType::Utf8)]);
-    let options = [("connector", "filesystem"), ("format", "csv"), ("path", "file:///in")];
+    let options = [
+        ("connector", "filesystem"),
+        ("format", "csv"),
+        ("path", "file:///in"),
+        ("csv.allow-comments", "true"),
+    ];
     let table = table(&schema, &options);
     let source = files.world.registry.source(&table, &[1, 0]).unwrap();
     let split = source.splits().unwrap().remove(0);
@@ -236,7 +287,7 @@ fn csv_lines_and_no_columns_at_all() {
     assert_eq!(found.bad.len(), 1);
     let none = files.world.registry.source(&table, &[]).unwrap();
     let mut rows = 0;
-    let mut count = |batch: thalweg_stream::source::SourceBatch| {
+    let mut count = |batch: SourceBatch| {
         rows += batch.rows.num_rows();
         Ok(())
     };

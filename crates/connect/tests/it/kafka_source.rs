@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow_schema::{DataType, TimeUnit};
+use bytes::Bytes;
 use thalweg_core::partition_log::LogStore;
 use thalweg_core::record_batch::{Compression, ControlKind, control_batch};
 use thalweg_stream::StreamError;
@@ -52,7 +53,8 @@ fn batches_of_every_codec_in_any_pieces() {
     assert_eq!(found.rows, good);
     let bad: Vec<_> = found.bad.iter().map(|bad| bad.position + 1).collect();
     assert_eq!(bad, (1..=next).filter(|n| n % 11 == 0).collect::<Vec<_>>());
-    assert!(found.bad.iter().all(|bad| &bad.raw[..] == b"{oops" && bad.split == "0"));
+    let oops = Some(&b"{oops"[..]);
+    assert!(found.bad.iter().all(|bad| bad.raw.as_deref() == oops && bad.split == "0"));
 }
 
 #[test]
@@ -162,7 +164,9 @@ fn topics_and_partitions_that_come_and_go() {
 fn metadata_keys_and_tombstones() {
     let world = World::new();
     world.log.create_topic("in", 3, &[]).unwrap();
-    let record = |key, value| Produced { timestamp: 1_700_000_000_123, key, value };
+    let headers: [(&str, Option<&[u8]>); 2] = [("trace", Some(b"\x00\xff")), ("none", None)];
+    let record =
+        |key, value| Produced { timestamp: 1_700_000_000_123, key, value, headers: &headers };
     let records = [
         record(Some(&b"{\"id\":7}"[..]), Some(&b"{\"n\":1}"[..])),
         record(Some(b"{\"id\":8}"), None),
@@ -215,6 +219,10 @@ fn metadata_keys_and_tombstones() {
         ]
     );
     assert_eq!(found.bad[0].key.as_deref(), Some(&b"{\"id\":8}"[..]));
+    assert_eq!(found.bad[0].raw, None);
+    assert_eq!(found.bad[1].raw.as_deref(), Some(&b"{\"n\":3}"[..]));
+    let kept = headers.map(|(name, value)| (Bytes::from(name), value.map(Bytes::from)));
+    assert!(found.bad.iter().all(|bad| bad.headers == kept));
 
     let error = with_metadata(&[], &[("x", "partition", DataType::Utf8)]);
     let error = world.registry.validate(&self::table(&error, &options[..3])).unwrap_err();

@@ -55,7 +55,7 @@ impl World {
                     timestamp: record.timestamp,
                     key: record.key,
                     value: record.value,
-                    headers: &[],
+                    headers: record.headers,
                 })
                 .unwrap();
         }
@@ -119,6 +119,7 @@ pub(crate) struct Produced<'a> {
     pub(crate) timestamp: i64,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
 /// A record that was read.

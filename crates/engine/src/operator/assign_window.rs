@@ -61,25 +61,8 @@ impl Operator for AssignWindow {
         context: &OperatorContext,
         out: &mut Collector,
     ) -> Result<()> {
+        let Copies { sources, starts, ends, first_copy } = self.assign(batch, context)?;
         let rows = batch.num_rows();
-        let times = match self.time {
-            WindowTime::Event { column } => event_times(&batch.rows, column)?,
-            WindowTime::Processing => vec![context.now; rows].into(),
-        };
-        let (mut sources, mut starts, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-        let mut first_copy = Vec::with_capacity(rows + 1);
-        let mut windows = Vec::new();
-        for (row, &time) in times.iter().enumerate() {
-            first_copy.push(sources.len());
-            self.window.assign(clamp(time), &mut windows);
-            for bounds in &windows {
-                sources.push(row as u32);
-                starts.push(bounds.start);
-                ends.push(bounds.end);
-            }
-        }
-        first_copy.push(sources.len());
-
         let mut marks = Marks::none();
         for (row, watermark) in batch.marks.iter() {
             marks.push(first_copy[row], watermark);
@@ -99,6 +82,14 @@ impl Operator for AssignWindow {
         Ok(())
     }
 
+    fn input_rows(
+        &self,
+        batch: &ChangeBatch,
+        context: &OperatorContext,
+    ) -> Result<Option<Vec<u32>>> {
+        Ok(Some(self.assign(batch, context)?.sources))
+    }
+
     fn finish_epoch(&mut self, _: Millis, _: &OperatorContext, _: &mut Collector) -> Result<()> {
         Ok(())
     }
@@ -108,7 +99,39 @@ impl Operator for AssignWindow {
     }
 }
 
+/// Copies of rows, one for each window that holds the row.
+struct Copies {
+    /// The row of each copy.
+    sources: Vec<u32>,
+    starts: Vec<Millis>,
+    ends: Vec<Millis>,
+    /// Number of the first copy of each row, and of all copies.
+    first_copy: Vec<usize>,
+}
+
 impl AssignWindow {
+    fn assign(&self, batch: &ChangeBatch, context: &OperatorContext) -> Result<Copies> {
+        let rows = batch.num_rows();
+        let times = match self.time {
+            WindowTime::Event { column } => event_times(&batch.rows, column)?,
+            WindowTime::Processing => vec![context.now; rows].into(),
+        };
+        let (mut sources, mut starts, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        let mut first_copy = Vec::with_capacity(rows + 1);
+        let mut windows = Vec::new();
+        for (row, &time) in times.iter().enumerate() {
+            first_copy.push(sources.len());
+            self.window.assign(clamp(time), &mut windows);
+            for bounds in &windows {
+                sources.push(row as u32);
+                starts.push(bounds.start);
+                ends.push(bounds.end);
+            }
+        }
+        first_copy.push(sources.len());
+        Ok(Copies { sources, starts, ends, first_copy })
+    }
+
     fn copies(&self, rows: &RecordBatch, sources: Vec<u32>) -> Result<Vec<ArrayRef>> {
         if matches!(self.window, Window::Tumbling { .. }) {
             return Ok(rows.columns().to_vec());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, NullArray, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array, ArrayRef, BooleanArray, NullArray, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, Schema, SchemaRef};
 use thalweg_core::time::Millis;
 use thalweg_stream::error::Result;
@@ -40,10 +40,7 @@ impl Calc {
     /// The rows that stay; `None` where there are none.
     fn filtered(&self, batch: &ChangeBatch, now: EvalContext) -> Result<Option<ChangeBatch>> {
         let Some(filter) = &self.filter else { return Ok(Some(batch.clone())) };
-        let predicate = filter.evaluate(&batch.rows, &now)?;
-        let predicate = predicate.as_boolean_opt().ok_or_else(|| {
-            StreamError::Internal(format!("filter {} gives no boolean", filter.to_sql()))
-        })?;
+        let predicate = &evaluate_filter(filter, &batch.rows, &now)?;
         let trues = predicate.true_count();
         if trues == predicate.len() {
             return Ok(Some(batch.clone()));
@@ -96,6 +93,19 @@ impl Operator for Calc {
         Ok(())
     }
 
+    fn input_rows(
+        &self,
+        batch: &ChangeBatch,
+        context: &OperatorContext,
+    ) -> Result<Option<Vec<u32>>> {
+        let rows = batch.num_rows();
+        let Some(filter) = &self.filter else { return Ok(Some((0..rows as u32).collect())) };
+        let now = EvalContext { now: context.now };
+        let predicate = evaluate_filter(filter, &batch.rows, &now)?;
+        let kept = (0..rows).filter(|&row| predicate.is_valid(row) && predicate.value(row));
+        Ok(Some(kept.map(|row| row as u32).collect()))
+    }
+
     fn finish_epoch(&mut self, _: Millis, _: &OperatorContext, _: &mut Collector) -> Result<()> {
         Ok(())
     }
@@ -103,6 +113,17 @@ impl Operator for Calc {
     fn restore(&mut self, name: &str, _: &RecordBatch, _: &OperatorContext) -> Result<()> {
         Err(StreamError::Incompatible(format!("a projection has no state {name}")))
     }
+}
+
+fn evaluate_filter(
+    filter: &ExpressionRef,
+    rows: &RecordBatch,
+    now: &EvalContext,
+) -> Result<BooleanArray> {
+    let predicate = filter.evaluate(rows, now)?;
+    predicate.as_boolean_opt().cloned().ok_or_else(|| {
+        StreamError::Internal(format!("filter {} gives no boolean", filter.to_sql()))
+    })
 }
 
 /// A batch that may have no columns.

@@ -74,6 +74,20 @@ pub trait Operator: Send {
         out: &mut Collector,
     ) -> Result<()>;
 
+    /// Of a step without state that gives at most one batch for a batch: from which row of
+    /// the input each row of the output comes, ascending. Asked only where a row turned out
+    /// to be bad further down, so the step may do its work again. `None`: it cannot tell.
+    ///
+    /// # Errors
+    /// As [`Operator::process`].
+    fn input_rows(
+        &self,
+        _batch: &ChangeBatch,
+        _context: &OperatorContext,
+    ) -> Result<Option<Vec<u32>>> {
+        Ok(None)
+    }
+
     /// Ends the epoch: `watermark` is the input's at its end, and `context.now` the
     /// processing time. Fires what is due; rows given here come before that watermark.
     ///

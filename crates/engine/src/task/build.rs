@@ -10,10 +10,11 @@ use thalweg_stream::graph::{NodeId, Operator as NodeOperator};
 use thalweg_stream::sink::SinkRef;
 use thalweg_stream::source::SourceRef;
 
-use super::chain::{Body, Chain, ChainSlot, OutputLimits, Writer, operator_body};
+use super::chain::{Body, Chain, ChainSlot, operator_body};
 use super::inputs::Inputs;
 use super::output::UnitOutput;
 use super::source::SourceTask;
+use super::writer::{OutputLimits, Writer};
 use super::{Head, Task};
 use crate::error::{JobError, Result};
 use crate::exchange::{EdgeBudget, EdgeWriter};
@@ -94,7 +95,7 @@ impl TaskBuilder<'_> {
                 writer_bytes: self.options.writer_bytes,
                 inline_bytes: self.options.inline_bytes,
             },
-            origin: None,
+            reading: None,
             output: UnitOutput::default(),
         };
         let head = match stage.source {
@@ -150,7 +151,7 @@ impl TaskBuilder<'_> {
     ) -> Result<Option<Writer>> {
         let Some(sink) = self.plan.output_of(node, kind) else { return Ok(None) };
         let writer = self.sinks[sink].writer(subtask, stage.parallelism)?;
-        Ok(Some(Writer { sink, writer }))
+        Ok(Some(Writer { sink, subtask, writer }))
     }
 
     fn source(&self, number: usize, subtask: usize, parallelism: usize) -> Result<SourceTask> {

@@ -1,26 +1,19 @@
 //! The chained steps of a subtask: a tree that a batch runs down without a queue.
 
-use std::sync::Arc;
-
+use arrow_array::RecordBatch;
 use thalweg_core::time::{MIN_WATERMARK, Millis};
-use thalweg_stream::sink::SinkWriter;
-use thalweg_stream::source::{BadRecord, Position};
+use thalweg_stream::source::SourceBatch;
 use thalweg_stream::{ChangeBatch, StreamError};
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::bad::{BadRow, bad_records, describe};
 use super::isolate;
-use super::output::{ChunkBody, StateBatch, UnitChunk, UnitOutput, bad_batch, late_batch};
+use super::lineage::Lineage;
+use super::output::{StateBatch, UnitOutput, bad_batch, late_batch};
+use super::writer::{OutputLimits, Writer};
 use crate::epoch::EpochPlan;
 use crate::error::Result;
 use crate::exchange::EdgeWriter;
 use crate::operator::{Collector, Operator, OperatorContext};
-use crate::staging::Staging;
-
-/// One output of a subtask, with what it wrote in this epoch.
-pub(super) struct Writer {
-    pub(super) sink: usize,
-    pub(super) writer: Box<dyn SinkWriter>,
-}
 
 /// What a slot of the chain does.
 pub(super) enum Body {
@@ -48,12 +41,13 @@ pub(super) struct ChainSlot {
     pub(super) edges: Vec<usize>,
 }
 
-/// How much output may stand where.
-#[derive(Clone)]
-pub(super) struct OutputLimits {
-    pub(super) staging: Arc<Staging>,
-    pub(super) writer_bytes: usize,
-    pub(super) inline_bytes: usize,
+/// What a source stage reads.
+pub(super) struct Reading {
+    split: String,
+    /// Whether rows come from no records, so that a bad one has to be shown.
+    describe: bool,
+    /// Rows of the batch that was read last that turned out to be bad.
+    bad: Vec<BadRow>,
 }
 
 /// The steps of one subtask.
@@ -63,8 +57,8 @@ pub(super) struct Chain {
     pub(super) edges: Vec<EdgeWriter>,
     pub(super) context: OperatorContext,
     pub(super) limits: OutputLimits,
-    /// In a source stage: the split that is read, and where its range starts.
-    pub(super) origin: Option<(String, Position)>,
+    /// In a source stage: what is read.
+    pub(super) reading: Option<Reading>,
     /// Of the current epoch.
     pub(super) output: UnitOutput,
 }
@@ -86,8 +80,8 @@ impl Chain {
     }
 
     /// Starts a range of a split.
-    pub(super) fn start_range(&mut self, split: usize, id: &str, from: Position) {
-        self.origin = Some((id.to_owned(), from));
+    pub(super) fn start_range(&mut self, split: usize, id: &str) {
+        self.reading = Some(Reading { split: id.to_owned(), describe: false, bad: Vec::new() });
         self.start_run(split);
     }
 
@@ -96,9 +90,26 @@ impl Chain {
         self.edges.iter_mut().for_each(|edge| edge.start_run(channel));
     }
 
+    /// Starts a batch of the source.
+    pub(super) fn start_source_batch(&mut self, batch: &SourceBatch) {
+        if let Some(reading) = &mut self.reading {
+            reading.describe = batch.records.is_none();
+        }
+    }
+
+    /// Ends a batch of the source: counts it, and writes its bad records.
+    pub(super) fn finish_source_batch(&mut self, mut batch: SourceBatch) -> Result<()> {
+        let Some(reading) = &mut self.reading else { return Ok(()) };
+        self.output.totals.rows_in += (batch.rows.num_rows() + batch.bad.len()) as u64;
+        let rows = std::mem::take(&mut reading.bad);
+        let bad = bad_records(&mut batch, &reading.split, rows)?;
+        self.output.totals.bad += bad.len() as u64;
+        if bad.is_empty() { Ok(()) } else { self.write_side(0, &bad_batch(&bad)?) }
+    }
+
     /// Hands rows of the source to the steps behind it.
-    pub(super) fn emit_first(&mut self, batch: &ChangeBatch) -> Result<()> {
-        self.emit(0, batch)
+    pub(super) fn emit_first(&mut self, batch: &ChangeBatch, lineage: &Lineage<'_>) -> Result<()> {
+        self.emit(0, batch, lineage)
     }
 
     /// Hands a batch of the merged input to the head. `watermark` holds before it.
@@ -106,42 +117,48 @@ impl Chain {
         if let Body::Operator { watermark: before, .. } = &mut self.slots[0].body {
             *before = watermark.max(*before);
         }
-        self.accept(0, batch)
+        self.accept(0, batch, &Lineage::Unknown)
     }
 
-    /// Counts what a range gave, and keeps its bad records.
-    pub(super) fn count_source(&mut self, rows: u64, bad: &[BadRecord]) -> Result<()> {
-        self.output.totals.rows_in += rows + bad.len() as u64;
-        self.output.totals.bad += bad.len() as u64;
-        if bad.is_empty() { Ok(()) } else { self.write_side(0, &bad_batch(bad)?) }
+    /// Notes a row of a batch that step `slot` could not take. `row` is of the batch's rows.
+    pub(super) fn refuse(
+        &mut self,
+        slot: usize,
+        rows: &RecordBatch,
+        row: usize,
+        lineage: &Lineage<'_>,
+        reason: String,
+    ) -> Result<()> {
+        let operator = |slot: usize| match &self.slots[slot].body {
+            Body::Operator { operator, .. } => Some(&**operator),
+            _ => None,
+        };
+        let source_row = lineage.source_row(row, &operator, &self.context)?;
+        let Some(reading) = &mut self.reading else { return Ok(()) };
+        // A step above may have made several rows of one.
+        let mut same_row = reading.bad.iter().rev().take_while(|bad| bad.row == source_row);
+        if source_row.is_some() && same_row.any(|bad| bad.slot == slot) {
+            return Ok(());
+        }
+        let show = reading.describe || source_row.is_none();
+        let shown = if show { describe(rows, row)? } else { String::new() };
+        reading.bad.push(BadRow { row: source_row, slot, reason, shown });
+        Ok(())
     }
 
-    fn accept(&mut self, slot: usize, batch: &ChangeBatch) -> Result<()> {
+    fn accept(&mut self, slot: usize, batch: &ChangeBatch, lineage: &Lineage<'_>) -> Result<()> {
         match &mut self.slots[slot].body {
-            Body::Source => self.emit(slot, batch),
-            Body::Operator { operator, collector, watermark } => {
-                match operator.process(batch, *watermark, &self.context, collector) {
-                    Ok(()) => {
-                        if let Some(last) = batch.marks.last() {
-                            *watermark = last.max(*watermark);
-                        }
-                        self.drain(slot)
-                    }
-                    Err(error @ StreamError::Evaluation { .. }) if self.origin.is_some() => {
-                        collector.batches.clear();
-                        collector.late.clear();
-                        self.accept_without(slot, batch, &error)
-                    }
-                    Err(error) => Err(error.into()),
-                }
-            }
+            Body::Source => self.emit(slot, batch, lineage),
+            Body::Operator { .. } => match self.step(slot, batch, lineage)? {
+                None => Ok(()),
+                Some(error) => self.step_without(slot, batch, error, lineage),
+            },
             Body::Sink(writer) => {
                 if batch.num_rows() == 0 {
                     return Ok(());
                 }
                 self.output.totals.rows_out += batch.num_rows() as u64;
-                writer.writer.write(batch)?;
-                take_if_full(writer, self.subtask, &self.limits, &mut self.output.chunks)
+                writer.write(batch, &self.limits, &mut self.output.chunks)
             }
             Body::View { view } => {
                 if batch.num_rows() > 0 {
@@ -156,33 +173,68 @@ impl Chain {
         }
     }
 
-    /// Hands a batch on which an expression failed to a step without state once more, but
-    /// for the row that failed, which becomes a bad record.
-    fn accept_without(
+    /// Hands a batch to an operator and what it gives to those behind it. Gives the error
+    /// where an expression failed on a row and the step can be asked again for the others:
+    /// those of source stages have no state.
+    fn step(
         &mut self,
         slot: usize,
         batch: &ChangeBatch,
-        error: &StreamError,
+        lineage: &Lineage<'_>,
+    ) -> Result<Option<StreamError>> {
+        let Body::Operator { operator, collector, watermark } = &mut self.slots[slot].body else {
+            return Ok(None);
+        };
+        match operator.process(batch, *watermark, &self.context, collector) {
+            Ok(()) => {
+                if let Some(last) = batch.marks.last() {
+                    *watermark = last.max(*watermark);
+                }
+                self.drain(slot, &Lineage::step(slot, batch, lineage))?;
+                Ok(None)
+            }
+            Err(error @ StreamError::Evaluation { .. }) if self.reading.is_some() => {
+                collector.batches.clear();
+                collector.late.clear();
+                Ok(Some(error))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Hands a batch on which an expression failed to the operator once more, but for the
+    /// rows on which it fails.
+    fn step_without(
+        &mut self,
+        slot: usize,
+        batch: &ChangeBatch,
+        error: StreamError,
+        lineage: &Lineage<'_>,
     ) -> Result<()> {
-        let [before, failed, after] = isolate::around(batch.num_rows(), error);
-        if !before.is_empty() {
-            self.accept(slot, &isolate::slice(batch, &before, 0))?;
-        }
-        if failed.len() == 1 {
-            let (split, from) = self.origin.clone().unwrap_or_default();
-            let reason = error.to_string();
-            let bad = isolate::describe(&batch.rows, failed.start, reason, &split, from)?;
-            self.output.totals.bad += 1;
-            self.write_side(0, &bad_batch(&[bad])?)?;
-        }
-        if !after.is_empty() {
-            self.accept(slot, &isolate::slice(batch, &after, before.end))?;
+        let mut failed_with = Some(error);
+        // What is left of the batch, and where in it that starts.
+        let (mut rest, mut first) = (batch.clone(), 0);
+        while let Some(error) = failed_with {
+            let of_rest = Lineage::Slice { of: lineage, first };
+            let [before, failed, after] = isolate::around(rest.num_rows(), &error);
+            if !before.is_empty() {
+                self.accept(slot, &isolate::slice(&rest, &before, 0), &of_rest)?;
+            }
+            if failed.len() == 1 {
+                self.refuse(slot, &rest.rows, failed.start, &of_rest, error.to_string())?;
+            }
+            if after.is_empty() {
+                break;
+            }
+            rest = isolate::slice(&rest, &after, before.end);
+            first += after.start;
+            failed_with = self.step(slot, &rest, &Lineage::Slice { of: lineage, first })?;
         }
         Ok(())
     }
 
     /// Passes on what an operator gave.
-    fn drain(&mut self, slot: usize) -> Result<()> {
+    fn drain(&mut self, slot: usize, lineage: &Lineage<'_>) -> Result<()> {
         let Body::Operator { collector, .. } = &mut self.slots[slot].body else { return Ok(()) };
         let late = std::mem::take(&mut collector.late);
         let mut batches = std::mem::take(&mut collector.batches);
@@ -190,9 +242,11 @@ impl Chain {
             self.output.totals.late += late.rows.num_rows() as u64;
             self.write_side(slot, &late_batch(late)?)?;
         }
+        // Rows of several batches could not be told apart.
+        let lineage = if batches.len() == 1 { lineage } else { &Lineage::Unknown };
         for batch in batches.drain(..) {
             if batch.num_rows() > 0 || !batch.marks.is_empty() {
-                self.emit(slot, &batch)?;
+                self.emit(slot, &batch, lineage)?;
             }
         }
         // Its memory is used again.
@@ -202,10 +256,10 @@ impl Chain {
         Ok(())
     }
 
-    fn emit(&mut self, slot: usize, batch: &ChangeBatch) -> Result<()> {
+    fn emit(&mut self, slot: usize, batch: &ChangeBatch, lineage: &Lineage<'_>) -> Result<()> {
         for place in 0..self.slots[slot].children.len() {
             let child = self.slots[slot].children[place];
-            self.accept(child, batch)?;
+            self.accept(child, batch, lineage)?;
         }
         for place in 0..self.slots[slot].edges.len() {
             let edge = self.slots[slot].edges[place];
@@ -217,8 +271,7 @@ impl Chain {
     /// Writes to the side output of a slot, where somebody wants it.
     fn write_side(&mut self, slot: usize, batch: &ChangeBatch) -> Result<()> {
         let Some(writer) = &mut self.slots[slot].side else { return Ok(()) };
-        writer.writer.write(batch)?;
-        take_if_full(writer, self.subtask, &self.limits, &mut self.output.chunks)
+        writer.write(batch, &self.limits, &mut self.output.chunks)
     }
 
     /// Ends the epoch at a watermark: fires what is due, from the head down, then takes
@@ -230,7 +283,7 @@ impl Chain {
             {
                 *current = watermark.max(*current);
                 operator.finish_epoch(watermark, &self.context, collector)?;
-                self.drain(slot)?;
+                self.drain(slot, &Lineage::Unknown)?;
             }
         }
         for slot in &mut self.slots {
@@ -239,7 +292,7 @@ impl Chain {
                 _ => None,
             };
             for writer in own.into_iter().chain(&mut slot.side) {
-                take_chunks(writer, self.subtask, &self.limits, false, &mut self.output.chunks)?;
+                writer.take_chunks(&self.limits, false, &mut self.output.chunks)?;
             }
         }
         // Stable: chunks of one sink stay in the order in which they were written.
@@ -291,47 +344,4 @@ impl Chain {
 /// A new operator of the chain.
 pub(super) fn operator_body(operator: Box<dyn Operator>) -> Body {
     Body::Operator { operator, collector: Collector::default(), watermark: MIN_WATERMARK }
-}
-
-/// Takes the chunks of a writer that holds too much. It depends on rows alone when this
-/// happens, so replay gives the same chunks.
-fn take_if_full(
-    writer: &mut Writer,
-    subtask: usize,
-    limits: &OutputLimits,
-    chunks: &mut Vec<UnitChunk>,
-) -> Result<()> {
-    if writer.writer.buffered_bytes() > limits.writer_bytes {
-        take_chunks(writer, subtask, limits, true, chunks)?;
-    }
-    Ok(())
-}
-
-fn take_chunks(
-    writer: &mut Writer,
-    subtask: usize,
-    limits: &OutputLimits,
-    mut stage: bool,
-    chunks: &mut Vec<UnitChunk>,
-) -> Result<()> {
-    let taken = writer.writer.finish_epoch()?;
-    let total: usize = taken.iter().map(|chunk| chunk.bytes.len()).sum();
-    stage |= total > limits.inline_bytes;
-    for chunk in taken {
-        let body = if stage {
-            ChunkBody::Staged(limits.staging.append(&chunk.bytes)?)
-        } else {
-            ChunkBody::Memory(chunk.bytes.clone())
-        };
-        chunks.push(UnitChunk {
-            sink: writer.sink,
-            subtask,
-            partition: chunk.partition,
-            count: chunk.count,
-            len: chunk.bytes.len() as u64,
-            hash: xxh3_64(&chunk.bytes),
-            body,
-        });
-    }
-    Ok(())
 }

@@ -5,10 +5,6 @@
 
 use std::ops::Range;
 
-use arrow_array::RecordBatch;
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use bytes::Bytes;
-use thalweg_stream::source::BadRecord;
 use thalweg_stream::{ChangeBatch, Marks, StreamError};
 
 /// Three ranges of the rows of a batch on which an expression failed: those before the
@@ -43,31 +39,11 @@ pub(super) fn slice(batch: &ChangeBatch, range: &Range<usize>, marks_from: usize
     }
 }
 
-/// A row as a bad record. The bytes it came from are gone by now, so it is shown column
-/// by column, and stands at the start of the range it was read in.
-pub(super) fn describe(
-    rows: &RecordBatch,
-    row: usize,
-    reason: String,
-    split: &str,
-    position: u64,
-) -> Result<BadRecord, StreamError> {
-    let options = FormatOptions::default().with_null("null");
-    let schema = rows.schema();
-    let mut shown = Vec::with_capacity(rows.num_columns());
-    for (field, column) in schema.fields().iter().zip(rows.columns()) {
-        let column = ArrayFormatter::try_new(column.as_ref(), &options)?;
-        shown.push(format!("{}={}", field.name(), column.value(row)));
-    }
-    let raw = Bytes::from(shown.join(", "));
-    Ok(BadRecord { key: None, raw, split: split.to_owned(), position, reason })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::Int64Array;
+    use arrow_array::{Int64Array, RecordBatch};
 
     use super::*;
 

@@ -3,12 +3,15 @@
 //! A task owns the operators, writers and readers of one subtask of one stage. It is
 //! handed a unit's input and gives its output; it knows no thread and no other task.
 
+mod bad;
 mod build;
 mod chain;
 mod inputs;
 mod isolate;
+mod lineage;
 mod output;
 mod source;
+mod writer;
 
 use thalweg_core::time::{MIN_WATERMARK, Millis};
 

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::TimestampMillisecondArray;
-use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_array::{
+    ArrayRef, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+    TimestampMillisecondArray,
+};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 use thalweg_core::time::Millis;
-use thalweg_stream::ChangeBatch;
 use thalweg_stream::graph::{Graph, NodeId};
-use thalweg_stream::source::BadRecord;
+use thalweg_stream::record::BadRecord;
+use thalweg_stream::{ChangeBatch, StreamError};
 
 use crate::epoch::SplitIndex;
 use crate::error::Result;
@@ -108,31 +111,56 @@ pub(super) fn late_batch(late: &LateRows) -> Result<ChangeBatch> {
     fields.push(Arc::new(watermark_field()));
     let mut columns = late.rows.columns().to_vec();
     columns.push(Arc::new(TimestampMillisecondArray::from(late.watermarks.clone())));
-    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-        .map_err(thalweg_stream::StreamError::from)?;
+    let rows =
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(StreamError::from)?;
     Ok(ChangeBatch::inserts(rows))
 }
 
-/// Columns of bad records: the value as it came, the split, the position in it, and why
-/// it was refused.
+/// Columns of bad records: the value as it came, the split, the position in it, why it was
+/// refused, and the key and headers that it came with.
 pub fn bad_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("raw", DataType::Binary, true),
         Field::new("partition", DataType::Utf8, false),
         Field::new("offset", DataType::Int64, false),
         Field::new("reason", DataType::Utf8, false),
+        Field::new("key", DataType::Binary, true),
+        Field::new("headers", DataType::List(header_item()), false),
     ]))
+}
+
+fn header_item() -> FieldRef {
+    Arc::new(Field::new("item", DataType::Struct(header_fields()), false))
+}
+
+fn header_fields() -> Fields {
+    let name = Field::new("name", DataType::Binary, false);
+    Fields::from(vec![name, Field::new("value", DataType::Binary, true)])
 }
 
 /// Bad records as changes for their sink.
 pub(super) fn bad_batch(bad: &[BadRecord]) -> Result<ChangeBatch> {
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(BinaryArray::from_iter_values(bad.iter().map(|bad| &bad.raw))),
+        Arc::new(BinaryArray::from_iter(bad.iter().map(|bad| bad.raw.as_ref()))),
         Arc::new(StringArray::from_iter_values(bad.iter().map(|bad| &bad.split))),
         Arc::new(Int64Array::from_iter_values(bad.iter().map(|bad| bad.position as i64))),
         Arc::new(StringArray::from_iter_values(bad.iter().map(|bad| &bad.reason))),
+        Arc::new(BinaryArray::from_iter(bad.iter().map(|bad| bad.key.as_ref()))),
+        headers(bad)?,
     ];
-    let rows =
-        RecordBatch::try_new(bad_schema(), columns).map_err(thalweg_stream::StreamError::from)?;
+    let rows = RecordBatch::try_new(bad_schema(), columns).map_err(StreamError::from)?;
     Ok(ChangeBatch::inserts(rows))
+}
+
+fn headers(bad: &[BadRecord]) -> Result<ArrayRef> {
+    let all: Vec<_> = bad.iter().flat_map(|bad| &bad.headers).collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(BinaryArray::from_iter_values(all.iter().map(|(name, _)| name))),
+        Arc::new(BinaryArray::from_iter(all.iter().map(|(_, value)| value.as_ref()))),
+    ];
+    let entries = StructArray::try_new(header_fields(), columns, None);
+    let entries = Arc::new(entries.map_err(StreamError::from)?);
+    let offsets = OffsetBuffer::from_lengths(bad.iter().map(|bad| bad.headers.len()));
+    let list = ListArray::try_new(header_item(), offsets, entries, None);
+    Ok(Arc::new(list.map_err(StreamError::from)?))
 }

@@ -9,14 +9,15 @@ use arrow_select::filter::filter_record_batch;
 use thalweg_core::time::Millis;
 use thalweg_stream::expression::EvalContext;
 use thalweg_stream::graph::SourceNode;
-use thalweg_stream::source::{BadRecord, SourceBatch, SourceRef, SplitInfo, SplitReader};
+use thalweg_stream::source::{SourceBatch, SourceRef, SplitInfo, SplitReader};
 use thalweg_stream::{ChangeBatch, Marks, StreamError};
 
 use super::chain::Chain;
 use super::isolate;
+use super::lineage::Lineage;
 use crate::epoch::{EpochPlan, Event, SplitIndex, SplitRange};
 use crate::error::{JobError, Result};
-use crate::watermark::{Generated, Generator, Refused};
+use crate::watermark::{Generator, Refused};
 
 /// Which of the job's splits are this source's, and how they are read.
 pub(super) struct SourceTask {
@@ -80,12 +81,10 @@ impl SourceTask {
                 place.insert(self.source.open(split)?)
             }
         };
-        chain.start_range(range.split, &split.id, range.from);
+        chain.start_range(range.split, &split.id);
         let mut rows = RangeRows {
             node: &self.node,
             schema: &self.schema,
-            split,
-            from: range.from,
             context: EvalContext { now: chain.now() },
             generator: self
                 .node
@@ -117,74 +116,75 @@ impl SourceTask {
 struct RangeRows<'a> {
     node: &'a SourceNode,
     schema: &'a SchemaRef,
-    split: &'a SplitInfo,
-    from: u64,
     context: EvalContext,
     generator: Option<Generator<'a>>,
 }
 
 impl RangeRows<'_> {
     fn take(&mut self, batch: SourceBatch, chain: &mut Chain) -> Result<()> {
-        chain.count_source(0, &batch.bad)?;
-        self.take_rows(&batch.rows, chain)
+        chain.start_source_batch(&batch);
+        self.take_rows(&batch.rows, 0, chain)?;
+        chain.finish_source_batch(batch)
     }
 
-    /// Where a computed column fails on a row, that row is a bad record and the others go
-    /// on.
-    fn take_rows(&mut self, rows: &RecordBatch, chain: &mut Chain) -> Result<()> {
-        match self.prepare(rows) {
-            Ok((batch, bad)) => {
-                chain.count_source(batch.num_rows() as u64, &bad)?;
-                if batch.num_rows() > 0 {
-                    chain.emit_first(&batch)?;
+    /// Prepares rows and hands them on. `first` is the number of the first one among those
+    /// that the source gave. Where a computed column fails on a row, that row is bad, and the
+    /// others go on.
+    fn take_rows(&mut self, rows: &RecordBatch, first: usize, chain: &mut Chain) -> Result<()> {
+        let (mut rest, mut first) = (rows.clone(), first);
+        loop {
+            let error = match self.prepare(&rest, first, chain) {
+                Ok(Prepared { batch, kept }) => {
+                    if batch.num_rows() == 0 {
+                        return Ok(());
+                    }
+                    let lineage = Lineage::Read { first, kept: kept.as_deref() };
+                    return chain.emit_first(&batch, &lineage);
                 }
-                Ok(())
+                Err(JobError::Stream(error @ StreamError::Evaluation { .. })) => error,
+                Err(error) => return Err(error),
+            };
+            let [before, failed, after] = isolate::around(rest.num_rows(), &error);
+            if !before.is_empty() {
+                self.take_rows(&rest.slice(before.start, before.len()), first, chain)?;
             }
-            Err(error @ StreamError::Evaluation { .. }) => {
-                let [before, failed, after] = isolate::around(rows.num_rows(), &error);
-                if !before.is_empty() {
-                    self.take_rows(&rows.slice(before.start, before.len()), chain)?;
-                }
-                if failed.len() == 1 {
-                    let row = rows.slice(failed.start, 1);
-                    let reason = error.to_string();
-                    let bad = isolate::describe(&row, 0, reason, &self.split.id, self.from)?;
-                    chain.count_source(0, &[bad])?;
-                }
-                if !after.is_empty() {
-                    self.take_rows(&rows.slice(after.start, after.len()), chain)?;
-                }
-                Ok(())
+            if failed.len() == 1 {
+                let read = Lineage::Read { first, kept: None };
+                chain.refuse(0, &rest, failed.start, &read, error.to_string())?;
             }
-            Err(error) => Err(error.into()),
+            if after.is_empty() {
+                return Ok(());
+            }
+            rest = rest.slice(after.start, after.len());
+            first += after.start;
         }
     }
 
-    /// The rows with their computed columns and marks, and those without a usable event
-    /// time.
-    fn prepare(
-        &mut self,
-        rows: &RecordBatch,
-    ) -> Result<(ChangeBatch, Vec<BadRecord>), StreamError> {
+    /// The rows with their computed columns and marks, but for those without a usable event
+    /// time, which are refused.
+    fn prepare(&mut self, rows: &RecordBatch, first: usize, chain: &mut Chain) -> Result<Prepared> {
         let mut rows = self.project(rows)?;
-        let mut bad = Vec::new();
-        let mut marks = Marks::none();
+        let (mut marks, mut kept) = (Marks::none(), None);
         if let Some(generator) = &mut self.generator {
-            let Generated { kept, refused } = generator.check(&rows, self.context.now)?;
-            if let Some(kept) = kept {
-                for (row, why) in refused {
-                    let reason = match why {
-                        Refused::Null => "its event time is null",
-                        Refused::Future => "its event time is too far in the future",
-                    };
-                    let (id, from) = (&self.split.id, self.from);
-                    bad.push(isolate::describe(&rows, row, reason.to_owned(), id, from)?);
-                }
-                rows = filter_record_batch(&rows, &kept)?;
+            let generated = generator.check(&rows, self.context.now)?;
+            let all = rows.clone();
+            if let Some(fine) = &generated.kept {
+                kept = Some(fine.values().set_indices_u32().collect::<Vec<_>>());
+                rows = filter_record_batch(&rows, fine).map_err(StreamError::from)?;
             }
-            marks = generator.marks(&rows, &self.context)?;
+            let generated_marks = generator.marks(&rows, &self.context);
+            marks = generated_marks.map_err(|error| of_all_rows(error, kept.as_deref()))?;
+            // Not before the watermark is there: rows are tried again where it fails.
+            let read = Lineage::Read { first, kept: None };
+            for (row, why) in generated.refused {
+                let reason = match why {
+                    Refused::Null => "its event time is null",
+                    Refused::Future => "its event time is too far in the future",
+                };
+                chain.refuse(0, &all, row, &read, reason.to_owned())?;
+            }
         }
-        Ok((ChangeBatch { rows, kinds: None, marks }, bad))
+        Ok(Prepared { batch: ChangeBatch { rows, kinds: None, marks }, kept })
     }
 
     fn project(&self, rows: &RecordBatch) -> Result<RecordBatch, StreamError> {
@@ -199,5 +199,23 @@ impl RangeRows<'_> {
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(self.schema), columns?, &options)?)
+    }
+}
+
+/// Rows that are ready for the chain.
+struct Prepared {
+    batch: ChangeBatch,
+    /// Which of the rows they are, where not all are among them.
+    kept: Option<Vec<u32>>,
+}
+
+/// An error that names a row among those in `kept`, with the row's number among all.
+fn of_all_rows(error: StreamError, kept: Option<&[u32]>) -> StreamError {
+    match (error, kept) {
+        (StreamError::Evaluation { expression, detail, row: Some(row) }, Some(kept)) => {
+            let row = kept.get(row).map(|&row| row as usize);
+            StreamError::Evaluation { expression, detail, row }
+        }
+        (error, _) => error,
     }
 }

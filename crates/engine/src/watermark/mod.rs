@@ -3,5 +3,5 @@
 mod generate;
 mod merge;
 
-pub(crate) use generate::{Generated, Generator, Refused};
+pub(crate) use generate::{Generator, Refused};
 pub(crate) use merge::{ChannelEnd, ChannelMerge};

@@ -19,6 +19,7 @@ use thalweg_engine::{
 use thalweg_stream::graph::Exchange;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::support::expression::{Divide, NO_LINE, NULL_TIME, bad_line};
 use crate::support::graph::Builder;
 use crate::support::sim::SimLog;
 use crate::support::sink::{TopicSink, read_all, read_topic};
@@ -50,7 +51,8 @@ fn variants() -> Vec<Variant> {
     ]
 }
 
-/// The input: lines by partition. Some come late, one has no event time, one is no line.
+/// The input: lines by partition. Some come late, one has no event time, one is no line, and
+/// on one a division fails.
 fn input() -> Vec<Vec<String>> {
     let line = |n: usize| format!("k{},{n},{}", n % 5, n * 100);
     let mut partitions = vec![Vec::new(); PARTITIONS as usize];
@@ -187,6 +189,7 @@ impl World {
         let mut builder = Builder::default();
         let source = builder.source(None);
         let pass = builder.pass(&[(source, Exchange::Forward)]);
+        builder.filter(pass, Divide { tells: false, compares: true });
         let keyed = builder.pass(&[(pass, Exchange::Hash(vec![0]))]);
         // A diamond: the same rows once more, over an edge of their own.
         let both =
@@ -264,7 +267,7 @@ fn check(world: &mut World, ended: Ended) {
     want = want.iter().flat_map(|line| [line.clone(), line.clone()]).collect();
     want.sort();
     assert_eq!(sorted(read_all(&*store, "out")), want, "every row once over each edge");
-    assert_eq!(read_all(&*store, "bad").len(), bad);
+    assert_eq!(sorted(read_all(&*store, "bad")), sorted(bad_lines()));
     let late = read_all(&*store, "late");
     assert_eq!(sorted(read_all(&*store, "windows")), windows_without(&rows, &late));
     assert_eq!(ended.view.rows(), groups(&rows), "the view is the fold of its changes");
@@ -281,7 +284,26 @@ type Row = (String, i64, i64);
 /// The rows of the input that are rows.
 fn rows() -> Vec<Row> {
     let parsed = input().into_iter().flatten().filter_map(|line| parse(&line));
-    parsed.filter_map(|(key, value, time)| Some((key, value, time?))).collect()
+    let rows = parsed.filter_map(|(key, value, time)| Some((key, value, time?)));
+    rows.filter(|(_, value, _)| *value != 0).collect()
+}
+
+/// The others, as they came, with their offsets.
+fn bad_lines() -> Vec<String> {
+    let mut lines = Vec::new();
+    for (partition, input) in input().iter().enumerate() {
+        for (offset, line) in input.iter().enumerate() {
+            let reason = match parse(line) {
+                None => NO_LINE,
+                Some((_, _, None)) => NULL_TIME,
+                Some((_, 0, _)) => "10 / v < 100: division by zero",
+                Some(_) => continue,
+            };
+            lines.push(bad_line(line, &partition.to_string(), offset, reason));
+        }
+    }
+    assert_eq!(lines.len(), 3);
+    lines
 }
 
 fn text((key, value, time): &Row) -> String {

@@ -160,7 +160,7 @@ impl SplitReader for FickleReader {
         let less = usize::from(self.second_time.load(Ordering::SeqCst));
         self.inner.read(from, to, batch_rows, &mut |batch: SourceBatch| {
             let rows = batch.rows.slice(less, batch.rows.num_rows() - less);
-            sink(SourceBatch { rows, bad: batch.bad })
+            sink(SourceBatch { rows, ..batch })
         })
     }
 }

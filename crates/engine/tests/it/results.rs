@@ -3,15 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Int64Array, RecordBatch};
-use arrow_schema::DataType;
 use thalweg_engine::inspect::{JournalItem, read_journal};
 use thalweg_engine::{JobOptions, JobState};
-use thalweg_stream::StreamError;
-use thalweg_stream::expression::{EvalContext, Expression};
-use thalweg_stream::graph::{Exchange, Graph, NodeId, Operator};
+use thalweg_stream::graph::{Exchange, Graph, NodeId};
 
 use crate::support::graph::Builder;
 use crate::support::rig::{JOB, Rig, connect};
@@ -193,66 +187,6 @@ fn the_result_is_the_same_at_any_parallelism() {
 /// The second column of a window's line.
 fn count_of(line: &str) -> u64 {
     line.split(", ").nth(1).unwrap().parse().unwrap()
-}
-
-/// `10 / v`, which fails where `v` is 0.
-#[derive(Debug)]
-struct Divide {
-    /// Whether it says on which row it failed.
-    tells: bool,
-}
-
-impl Expression for Divide {
-    fn evaluate(&self, rows: &RecordBatch, _: &EvalContext) -> Result<ArrayRef, StreamError> {
-        let values = rows.column(1).as_primitive::<Int64Type>();
-        if let Some(row) = values.values().iter().position(|&value| value == 0) {
-            let row = self.tells.then_some(row);
-            let (expression, detail) = ("10 / v".into(), "division by zero".into());
-            return Err(StreamError::Evaluation { expression, detail, row });
-        }
-        Ok(Arc::new(Int64Array::from_iter_values(values.values().iter().map(|value| 10 / value))))
-    }
-
-    fn data_type(&self) -> DataType {
-        DataType::Int64
-    }
-
-    fn to_sql(&self) -> String {
-        "10 / v".into()
-    }
-}
-
-#[test]
-fn a_row_on_which_an_expression_fails_is_a_bad_record_and_the_others_go_on() {
-    for (tells, in_source) in [(true, true), (false, true), (true, false), (false, false)] {
-        let rig = Rig::new(6);
-        for topic in ["in", "out", "bad"] {
-            rig.topic(topic, 1);
-        }
-        let mut builder = Builder::default();
-        let source = builder.source(None);
-        let pass = builder.pass(&[(source, Exchange::Forward)]);
-        let sink = builder.sink(pass);
-        let divide = Arc::new(Divide { tells });
-        match &mut builder.graph.nodes[if in_source { source } else { pass }].operator {
-            Operator::Source(source) => source.projection[1] = divide,
-            Operator::Calc { projection, .. } => projection[1] = divide,
-            _ => unreachable!(),
-        }
-        let mut services = connect(&rig, (source, "in"), (sink, "out"), None);
-        services.bad.insert(source, rig.sink("bad"));
-        let spec = rig.spec(&builder.graph, 1, JobOptions::default());
-        let job = rig.start(spec, services).unwrap();
-        rig.append("in", 0, &["a,1,1", "b,0,2", "c,5,3", "d,0,4", "e,2,5"]);
-        rig.settle(&job);
-        assert_eq!(job.error().map(|error| error.to_string()), None);
-        let out: Vec<_> = rig.read("out").iter().map(|line| line[3..8].to_owned()).collect();
-        assert_eq!(out, ["a, 10", "c, 2,", "e, 5,"]);
-        assert_eq!(rig.read("bad").len(), 2);
-        assert!(rig.read("bad")[0].contains("division by zero"));
-        let totals = job.status().totals;
-        assert_eq!((totals.rows_in, totals.rows_out, totals.bad), (5, 3, 2));
-    }
 }
 
 #[test]

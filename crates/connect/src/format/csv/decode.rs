@@ -9,7 +9,7 @@ use thalweg_stream::error::Result;
 use super::CsvOptions;
 use crate::format::column::{Column, Rows, ValueFault};
 use crate::format::datetime::TimestampStyle;
-use crate::format::{Decoded, RowDecoder};
+use crate::format::{BlankLines, Decoded, RowDecoder};
 
 /// Decodes CSV records.
 #[derive(Debug)]
@@ -97,8 +97,8 @@ impl RowDecoder for CsvDecoder {
         outcome
     }
 
-    fn is_blank(&self, line: &[u8]) -> bool {
-        line.trim_ascii().is_empty() || (self.options.allow_comments && line.starts_with(b"#"))
+    fn blank_lines(&self) -> BlankLines {
+        BlankLines { white: true, comments: self.options.allow_comments }
     }
 
     fn take_back(&mut self) {

@@ -16,7 +16,7 @@ use super::fault::{FaultKind, Outcome};
 use super::scan::Cursor;
 use super::value::Context;
 use crate::format::column::Rows;
-use crate::format::{Decoded, LinesDecoded, RowDecoder};
+use crate::format::{Decoded, LinesDecoded, RowDecoder, line_content};
 
 /// Decodes JSON objects.
 #[derive(Debug)]
@@ -65,16 +65,16 @@ impl JsonDecoder {
     fn decode_text(&mut self, lines: &str, max: usize, bad: &mut BadLine<'_>) -> LinesDecoded {
         let mut cursor = Cursor::lines(lines);
         let mut records = 0;
-        loop {
+        while records < max {
+            let line = cursor.at;
             cursor.skip_space();
             if cursor.peek() == b'\n' {
                 cursor.at += 1;
                 continue;
             }
-            if cursor.is_at_end() || records == max {
-                return LinesDecoded { bytes: cursor.at, records };
+            if cursor.is_at_end() {
+                break;
             }
-            let start = cursor.at;
             records += 1;
             let fault = self.record(&mut cursor).err();
             // A line break is never passed over inside a record.
@@ -84,10 +84,12 @@ impl JsonDecoder {
                 end += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             }
             if let Some(fault) = fault {
-                bad(start..end, fault.to_string());
+                let len = line_content(&lines.as_bytes()[line..end]).len();
+                bad(line..line + len, fault.to_string());
             }
             cursor.at = (end + 1).min(lines.len());
         }
+        LinesDecoded { bytes: cursor.at, records }
     }
 }
 
@@ -120,7 +122,7 @@ impl RowDecoder for JsonDecoder {
                     done.records += self.decode_text(text, 1, &mut shifted).records;
                 }
                 Err(error) => {
-                    let content = rest[..len].strip_suffix(b"\n").unwrap_or(rest);
+                    let content = line_content(&rest[..len]);
                     bad(start..start + content.len(), invalid_utf8(error));
                     done.records += 1;
                 }

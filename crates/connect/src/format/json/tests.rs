@@ -316,7 +316,7 @@ fn lines_with_bad_ones_among_them() {
         }
         assert_eq!(records, 6);
         let raw: Vec<_> = bad.iter().map(|(raw, _)| &raw[..]).collect();
-        assert_eq!(raw, [&b"{\"a\":"[..], b"{\"a\":\"\xff\"}", b"{\"a\":3} x"]);
+        assert_eq!(raw, [&b"{\"a\":"[..], b"{\"a\":\"\xff\"}", b" {\"a\":3} x"]);
         assert!(bad[0].1.contains("found the end of the line (byte 5)"), "{}", bad[0].1);
         let rows = encode(&finish(&mut decoder, &schema), &JsonOptions::default());
         assert_eq!(rows, ["{\"a\":1}", "{\"a\":2}", "{\"a\":4}"]);

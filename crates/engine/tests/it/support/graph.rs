@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use thalweg_stream::aggregate::{AggregateCall, AggregateFunction};
-use thalweg_stream::expression::{Column, ExpressionRef};
+use thalweg_stream::expression::{Column, Expression, ExpressionRef};
 use thalweg_stream::graph::{
     Edge, Exchange, Graph, GroupAggregate, Node, NodeId, Operator, SourceNode, WatermarkSpec,
     WindowAggregate,
@@ -72,6 +72,38 @@ impl Builder {
         let projection = (0..schema.fields().len()).map(|n| column(&schema, n)).collect();
         let calc = Operator::Calc { filter: None, projection };
         self.node("calc", calc, inputs, schema, updating)
+    }
+
+    /// Makes a calculation filter.
+    pub(crate) fn filter(&mut self, calc: NodeId, by: impl Expression + 'static) {
+        let Operator::Calc { filter, .. } = &mut self.graph.nodes[calc].operator else {
+            panic!("node {calc} is no calculation");
+        };
+        *filter = Some(Arc::new(by));
+    }
+
+    /// Lets a source or a calculation compute a column.
+    pub(crate) fn compute(&mut self, node: NodeId, column: usize, by: impl Expression + 'static) {
+        match &mut self.graph.nodes[node].operator {
+            Operator::Source(source) => source.projection[column] = Arc::new(by),
+            Operator::Calc { projection, .. } => projection[column] = Arc::new(by),
+            _ => panic!("node {node} computes nothing"),
+        }
+    }
+
+    /// Each row once for each of the sliding windows of `ts` that hold it.
+    pub(crate) fn hop(&mut self, input: NodeId, size: i64, slide: i64) -> NodeId {
+        let mut fields: Vec<_> = self.graph.nodes[input].schema.fields().iter().cloned().collect();
+        for name in ["window_start", "window_end", "window_time"] {
+            let millis = DataType::Timestamp(TimeUnit::Millisecond, None);
+            fields.push(Arc::new(Field::new(name, millis, false)));
+        }
+        let operator = Operator::AssignWindow {
+            window: Window::Hopping { size, slide, offset: 0 },
+            time: WindowTime::Event { column: 2 },
+        };
+        let schema = Arc::new(Schema::new(fields));
+        self.node("hop", operator, &[(input, Exchange::Forward)], schema, false)
     }
 
     /// `SELECT k, COUNT(*), SUM(v) GROUP BY k` over tumbling windows of `ts`.

@@ -90,6 +90,17 @@ impl Rig {
         job
     }
 
+    /// Runs a number of steps at most.
+    pub(crate) fn steps(&self, job: &ManualJob, steps: usize) {
+        for _ in 0..steps {
+            match job.step(&self.random) {
+                Step::Over => return,
+                Step::Worked => {}
+                Step::Idle { .. } => drop(self.log.log.commit_step()),
+            }
+        }
+    }
+
     /// Runs until nothing is left to do, or the job is over.
     pub(crate) fn settle(&self, job: &ManualJob) {
         let mut idle = 0;

@@ -1,18 +1,19 @@
 //! A source over topics whose records are lines `key,value,event time`.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use bytes::Bytes;
 use thalweg_core::partition_log::{Isolation, LogStore, PartitionLog, Waker, Watch};
 use thalweg_core::record_batch::{
     BatchBuilder, Compression, DecompressionLimits, NewRecord, split,
 };
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
+use thalweg_stream::record::{BadRecord, RawRecord, RawRecords, RawRecordsRef, RecordVisitor};
 use thalweg_stream::source::{
-    Available, BadRecord, BatchSink, Cut, Position, Source, SourceBatch, SplitInfo, SplitReader,
+    Available, BatchSink, Cut, Position, Source, SourceBatch, SplitInfo, SplitReader,
 };
 
 /// Columns of the lines: `k` string, `v` bigint, `ts` timestamp(ms).
@@ -136,10 +137,32 @@ impl SplitReader for TopicReader {
         batch_rows: usize,
         sink: &mut BatchSink<'_>,
     ) -> Result<()> {
-        let mut rows = Rows::default();
-        let mut next = from;
-        while next < to {
-            let bytes = self.log.read(next as i64, 1 << 16, Isolation::ReadCommitted)?;
+        let mut rows = Rows::starting_at(from);
+        let records: RawRecordsRef = Arc::new(TopicRecords(Arc::clone(&self.log)));
+        let mut failed = Ok(());
+        records.visit(from..to, &mut |record| {
+            rows.add(&self.split.id, record);
+            if rows.len() == batch_rows {
+                failed = sink(rows.take(&records));
+            }
+            if failed.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        failed?;
+        if rows.len() > 0 {
+            sink(rows.take(&records))?;
+        }
+        Ok(())
+    }
+}
+
+/// The records of a partition.
+struct TopicRecords(Arc<dyn PartitionLog>);
+
+impl RawRecords for TopicRecords {
+    fn visit(&self, range: Range<Position>, visitor: &mut RecordVisitor<'_>) -> Result<()> {
+        let mut next = range.start;
+        while next < range.end {
+            let bytes = self.0.read(next as i64, 1 << 16, Isolation::ReadCommitted)?;
             assert!(!bytes.is_empty(), "what was there is there");
             for batch in split(&bytes) {
                 let batch = batch.unwrap();
@@ -147,59 +170,73 @@ impl SplitReader for TopicReader {
                 let records = batch.records(&mut scratch, &DecompressionLimits::default()).unwrap();
                 for record in records {
                     let record = record.unwrap();
-                    let offset = record.offset as u64;
-                    if offset < next || offset >= to {
+                    let position = record.offset as u64;
+                    if position < next || position >= range.end {
                         continue;
                     }
-                    next = offset + 1;
-                    rows.add(&self.split.id, offset, record.value.unwrap_or_default());
-                    if rows.keys.len() == batch_rows {
-                        sink(rows.take())?;
+                    next = position + 1;
+                    let raw = RawRecord {
+                        position,
+                        key: record.key,
+                        value: record.value,
+                        headers: Some(record.headers),
+                    };
+                    if visitor(&raw).is_break() {
+                        return Ok(());
                     }
                 }
             }
-        }
-        if !rows.keys.is_empty() || !rows.bad.is_empty() {
-            sink(rows.take())?;
         }
         Ok(())
     }
 }
 
+/// Rows out of lines.
 #[derive(Default)]
-struct Rows {
+pub(crate) struct Rows {
     keys: Vec<String>,
     values: Vec<i64>,
     times: Vec<Option<i64>>,
     bad: Vec<BadRecord>,
+    start: Position,
+    pub(crate) end: Position,
 }
 
 impl Rows {
-    fn add(&mut self, split: &str, position: u64, value: &[u8]) {
-        match std::str::from_utf8(value).ok().and_then(parse) {
+    pub(crate) fn starting_at(start: Position) -> Self {
+        Self { start, ..Self::default() }
+    }
+
+    pub(crate) fn add(&mut self, split: &str, record: &RawRecord<'_>) {
+        self.end = record.position + 1;
+        let line = std::str::from_utf8(record.value.unwrap_or_default()).ok();
+        match line.and_then(parse) {
             Some((key, value, time)) => {
                 self.keys.push(key);
                 self.values.push(value);
                 self.times.push(time);
             }
-            None => self.bad.push(BadRecord {
-                key: None,
-                raw: Bytes::copy_from_slice(value),
-                split: split.into(),
-                position,
-                reason: "it is no line".into(),
-            }),
+            None => self.bad.push(record.refused(split, "it is no line".into(), 1 << 20)),
         }
     }
 
-    fn take(&mut self) -> SourceBatch {
-        let rows = std::mem::take(self);
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len() + self.bad.len()
+    }
+
+    pub(crate) fn take(&mut self, records: &RawRecordsRef) -> SourceBatch {
+        let next = Self { start: self.end, end: self.end, ..Self::default() };
+        let rows = std::mem::replace(self, next);
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from(rows.keys)),
             Arc::new(Int64Array::from(rows.values)),
             Arc::new(TimestampMillisecondArray::from(rows.times)),
         ];
-        let batch = RecordBatch::try_new(line_schema(), columns).unwrap();
-        SourceBatch { rows: batch, bad: rows.bad }
+        SourceBatch {
+            rows: RecordBatch::try_new(line_schema(), columns).unwrap(),
+            bad: rows.bad,
+            positions: rows.start..rows.end,
+            records: Some(Arc::clone(records)),
+        }
     }
 }
