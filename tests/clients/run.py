@@ -11,6 +11,7 @@ The server prints `ready kafka=HOST:PORT ...`. Prints `N passed, N failed`; exit
 import argparse
 import importlib
 import inspect
+import os
 import pathlib
 import signal
 import subprocess
@@ -32,6 +33,7 @@ TESTS = [
     ("test_aiokafka", "aiokafka"),
     ("test_kcat", None),
     ("test_psycopg", "psycopg"),
+    ("test_java", None),
 ]
 TEST_SECONDS = 90
 
@@ -61,7 +63,8 @@ def in_each_venv(chosen, command):
         python = prepare(chosen.venvs.resolve() / name, requirements)
         arguments = [python, __file__, "--command", command, "--only", chosen.only]
         print(f"== {name}", flush=True)
-        ran = subprocess.run(arguments, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"THALWEG_CLIENTS": name}
+        ran = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, env=environment)
         *lines, last = ran.stdout.splitlines() or [""]
         print("\n".join(lines), flush=True)
         words = last.split()
