@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::group::{GroupDescription, GroupService, GroupSummary};
-use crate::net::budget::Budget;
 use crate::net::listener;
+use crate::net::memory::Memory;
 use crate::options::{BrokerOptions, Limits};
 use crate::producer_ids::ProducerIds;
 use crate::topics::Topics;
@@ -85,8 +85,7 @@ pub(crate) struct Broker {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) limits: Limits,
-    pub(crate) request_budget: Budget,
-    pub(crate) fetch_budget: Budget,
+    pub(crate) memory: Memory,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) cluster_id: StrBytes,
@@ -112,12 +111,11 @@ impl Broker {
             .clone()
             .unwrap_or_else(|| (local_addr.ip().to_string(), local_addr.port()));
         Ok(Arc::new(Self {
-            topics: Topics::new(log.clone()),
+            topics: Topics::new(log.clone(), options.limits.partitions),
             groups: Arc::new(groups),
             authorizer: options.authorizer.clone(),
             limits: options.limits.clone(),
-            request_budget: Budget::new(options.limits.request_bytes),
-            fetch_budget: Budget::new(options.limits.fetch_bytes),
+            memory: Memory::new(&options.limits),
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions.max(1),
             cluster_id: StrBytes::from_string(cluster_id(producer_ids.topic_id())),

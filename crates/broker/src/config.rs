@@ -1,7 +1,9 @@
 //! Settings as Kafka clients see them: names, defaults, and what they mean.
 
+use std::sync::LazyLock;
+
 use thalweg_core::partition_log::TopicMeta;
-use thalweg_log::topic_config::{self, ConfigEntry, ConfigSource, ConfigType};
+use thalweg_log::topic_config::{self, ConfigEntry, ConfigSource, ConfigType, TopicConfig};
 
 use crate::broker::Broker;
 
@@ -9,6 +11,37 @@ use crate::broker::Broker;
 const SOURCE_TOPIC: i8 = 1;
 const SOURCE_STATIC_BROKER: i8 = 4;
 const SOURCE_DEFAULT: i8 = 5;
+
+/// The setting of a topic that bounds its batches.
+const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+
+/// What [`MAX_MESSAGE_BYTES`] is where it is not set.
+static MAX_MESSAGE_BYTES_DEFAULT: LazyLock<usize> =
+    LazyLock::new(|| TopicConfig::parse(&[]).map_or(0, |config| config.max_message_bytes));
+
+/// Largest batch that a topic takes.
+pub(crate) fn max_message_bytes(meta: &TopicMeta) -> usize {
+    let own = meta.config.iter().find(|(name, _)| name == MAX_MESSAGE_BYTES);
+    own.and_then(|(_, value)| value.parse().ok()).unwrap_or(*MAX_MESSAGE_BYTES_DEFAULT)
+}
+
+/// Checks settings that a client wants a topic to have: that the log knows them, and that
+/// the broker's memory bears them.
+///
+/// # Errors
+/// What is wrong, in words for the user.
+pub(crate) fn check(broker: &Broker, settings: &[(String, String)]) -> Result<(), String> {
+    let config = TopicConfig::parse(settings)?;
+    let limit = broker.memory.batch_bytes_max();
+    if config.max_message_bytes > limit && settings.iter().any(|(k, _)| k == MAX_MESSAGE_BYTES) {
+        return Err(format!(
+            "'{MAX_MESSAGE_BYTES}' can be {limit} at most, so that several readers of such \
+             batches fit into memory; it is {}",
+            config.max_message_bytes
+        ));
+    }
+    Ok(())
+}
 
 /// Type of a setting, in Kafka's codes.
 fn kind_code(kind: ConfigType) -> i8 {

@@ -49,17 +49,22 @@ pub struct Limits {
     pub control_frame_bytes: usize,
     /// Request bytes held at a time for one connection.
     pub connection_bytes: usize,
-    /// Request bytes held at a time, over all connections (`queued.max.request.bytes`).
+    /// Request bytes held at a time, over all connections (`queued.max.request.bytes`),
+    /// decoded forms included. One request of [`Limits::frame_bytes`] may come on top.
     pub request_bytes: usize,
+    /// Bytes of answers held at a time, over all connections; fetched records apart, and
+    /// answers of less than 64 KiB of each connection.
+    pub answer_bytes: usize,
     /// Bytes of fetched records held at a time, over all connections. When they are
-    /// used up, a fetch is answered with [`Limits::fetch_floor_bytes`] at most.
+    /// used up, a fetch waits, and is then answered without any.
     pub fetch_bytes: usize,
-    /// What a fetch may always take.
-    pub fetch_floor_bytes: usize,
     /// Most record bytes in one fetch response (Kafka: `fetch.max.bytes` of the broker).
     pub fetch_response_bytes: usize,
     /// Elements of arrays in one request; bounds what decoding allocates.
     pub request_elements: usize,
+    /// Partitions of all topics, as far as clients create them: each costs memory and
+    /// time at the start.
+    pub partitions: usize,
     /// Requests of one connection that wait for their answer; more are not read.
     pub requests_in_flight: usize,
     /// Connections at a time; more are closed at once. With the log's files the default
@@ -68,8 +73,12 @@ pub struct Limits {
     /// A connection on which nothing moved for so long is closed
     /// (`connections.max.idle.ms`).
     pub idle_timeout: Duration,
-    /// A request whose next bytes take longer than this is given up.
+    /// A request that takes longer than this to arrive is given up; a long one has a
+    /// second more for each MiB.
     pub frame_timeout: Duration,
+    /// An answer that takes longer than this to be read is given up while others wait
+    /// for memory; a long one has a second more for each 256 KiB.
+    pub reader_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -79,14 +88,16 @@ impl Default for Limits {
             control_frame_bytes: 16 << 20,
             connection_bytes: 64 << 20,
             request_bytes: 256 << 20,
+            answer_bytes: 128 << 20,
             fetch_bytes: 256 << 20,
-            fetch_floor_bytes: 64 << 10,
             fetch_response_bytes: 55 << 20,
             request_elements: 200_000,
+            partitions: 20_000,
             requests_in_flight: 128,
             connections: 400,
             idle_timeout: Duration::from_secs(600),
             frame_timeout: Duration::from_secs(30),
+            reader_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::api::Api;
 use crate::broker::Broker;
 use crate::guard::GuardError;
 use crate::net::budget::Share;
+use crate::net::memory::{ConnectionMemory, RequestShare};
 use crate::response::{ResponseFrame, ResponseHead};
 
 /// Why a connection is closed instead of an answer being sent.
@@ -38,6 +39,8 @@ pub(crate) enum RequestError {
         .api.name, .api.served_since, .api.max_version
     )]
     UnsupportedVersion { api: &'static Api, version: i16 },
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
     #[error("cannot encode the response: {0}")]
     Encode(String),
     #[error("a produce request with acks=0 failed: {0}")]
@@ -120,24 +123,34 @@ fn varint(frame: &mut Bytes) -> Option<u32> {
     None
 }
 
-/// Who is at the other end of a connection.
-#[derive(Debug)]
+/// Who is at the other end of a connection, and what may be held for it.
 pub(crate) struct Client {
     pub(crate) peer: SocketAddr,
     pub(crate) principal: Principal,
+    pub(crate) memory: ConnectionMemory,
 }
 
 /// A request's share of the memory for requests, of its connection's and of all, held
 /// by whatever holds its bytes.
 #[derive(Clone)]
 pub(crate) struct Permit {
-    _shares: Arc<[Share; 2]>,
+    _shares: Arc<(Share, RequestShare)>,
 }
 
 impl Permit {
-    pub(crate) fn new(of_connection: Share, of_all: Share) -> Self {
-        Self { _shares: Arc::new([of_connection, of_all]) }
+    pub(crate) fn new(of_connection: Share, of_all: RequestShare) -> Self {
+        Self { _shares: Arc::new((of_connection, of_all)) }
     }
+}
+
+/// Room for an answer, see [`RequestContext::room`].
+pub(crate) struct Room(Vec<Share>);
+
+/// More was asked for than one answer may hold.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the answer would be larger than {limit} bytes; ask for less at a time")]
+pub(crate) struct TooLarge {
+    limit: usize,
 }
 
 /// What a handler needs to know besides the request.
@@ -191,6 +204,31 @@ impl RequestContext {
         response: &R,
     ) -> Result<Answer, RequestError> {
         Ok(Answer::Now(self.head.encode(response)?))
+    }
+
+    /// Waits for room for an answer of about so many bytes that does not follow from the
+    /// size of the request. To be taken before anything of that size is put together.
+    ///
+    /// # Errors
+    /// No answer may be so large.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<Room, TooLarge> {
+        let memory = &self.broker.memory;
+        if bytes > memory.answer_bytes_max() {
+            return Err(TooLarge { limit: memory.answer_bytes_max() });
+        }
+        Ok(Room(self.client.memory.answer(memory, bytes).await))
+    }
+
+    /// An answer that is ready, for which there is room.
+    pub(crate) fn answer_in<R: Encodable + HeaderVersion>(
+        &self,
+        room: Room,
+        response: &R,
+    ) -> Result<Answer, RequestError> {
+        let frame = self.head.encode(response)?;
+        let mut shares = room.0;
+        shares.iter_mut().for_each(|share| share.shrink(frame.len()));
+        Ok(Answer::Now(frame.in_room(shares)))
     }
 
     /// An answer that is not ready yet and may hold on to the request's bytes.

@@ -55,6 +55,22 @@ impl ResponseFrame {
         Self { pieces, shares }
     }
 
+    /// Bytes of all pieces.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether the memory for it is accounted for.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.shares.is_empty()
+    }
+
+    /// The same frame, holding these shares until it is sent.
+    pub(crate) fn in_room(mut self, shares: Vec<Share>) -> Self {
+        self.shares.extend(shares);
+        self
+    }
+
     /// The pieces in order, and what to hold until they are sent.
     pub(crate) fn into_pieces(self) -> (VecDeque<Bytes>, Vec<Share>) {
         (self.pieces, self.shares)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use thalweg_core::ids::TopicId;
 use thalweg_core::partition_log::{LogError, LogStore, PartitionLog, TopicMeta};
 use uuid::Uuid;
@@ -36,15 +36,46 @@ pub(crate) fn invalid_name(name: &str) -> Option<String> {
     }
 }
 
+/// Why a topic was not created, or not extended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(
+        "there are {existing} partitions, {wanted} more would be beyond the {limit} that this \
+         server takes; delete topics, or use fewer partitions"
+    )]
+    TooManyPartitions { existing: i64, wanted: i64, limit: i64 },
+}
+
+impl CreateError {
+    /// What to tell the client.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Log(error) => of_log_error(error),
+            Self::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
+        }
+    }
+}
+
 /// The topics of the log, with a way from ids to names.
 pub(crate) struct Topics {
     log: Arc<dyn LogStore>,
     names: RwLock<HashMap<TopicId, String>>,
+    partitions_max: i64,
+    /// No fewer partitions than there are, but for those that the server made itself. Held
+    /// while some are made.
+    partitions: Mutex<i64>,
 }
 
 impl Topics {
-    pub(crate) fn new(log: Arc<dyn LogStore>) -> Self {
-        Self { log, names: RwLock::new(HashMap::new()) }
+    pub(crate) fn new(log: Arc<dyn LogStore>, partitions_max: usize) -> Self {
+        Self {
+            names: RwLock::default(),
+            partitions_max: partitions_max as i64,
+            partitions: Mutex::new(count_partitions(&*log)),
+            log,
+        }
     }
 
     /// A topic by id. Ids are learnt from the log; one that is gone is forgotten.
@@ -72,15 +103,59 @@ impl Topics {
         self.log.partition(name, partition).map_err(|error| of_log_error(&error))
     }
 
+    /// Creates a topic on behalf of a client.
+    ///
+    /// # Errors
+    /// There would be too many partitions, or the log refused.
+    pub(crate) fn create(
+        &self,
+        name: &str,
+        partitions: i32,
+        config: &[(String, String)],
+    ) -> Result<TopicMeta, CreateError> {
+        self.within_limit(partitions, || self.log.create_topic(name, partitions, config))
+    }
+
+    /// Raises the number of a topic's partitions from `had` to `total` for a client.
+    ///
+    /// # Errors
+    /// As [`Topics::create`].
+    pub(crate) fn extend(&self, name: &str, had: i32, total: i32) -> Result<(), CreateError> {
+        self.within_limit(total - had, || self.log.add_partitions(name, total))
+    }
+
+    fn within_limit<T>(
+        &self,
+        more: i32,
+        make: impl FnOnce() -> Result<T, LogError>,
+    ) -> Result<T, CreateError> {
+        let (wanted, limit) = (i64::from(more), self.partitions_max);
+        let mut existing = self.partitions.lock();
+        if *existing + wanted > limit {
+            // Some may have been deleted.
+            *existing = count_partitions(&*self.log);
+        }
+        if *existing + wanted > limit {
+            return Err(CreateError::TooManyPartitions { existing: *existing, wanted, limit });
+        }
+        let made = make()?;
+        *existing += wanted;
+        Ok(made)
+    }
+
     /// Creates a topic that a client spoke of. Another client may have been faster.
     ///
     /// # Errors
-    /// As the log reports them.
-    pub(crate) fn auto_create(&self, name: &str, partitions: i32) -> Result<TopicMeta, LogError> {
-        match self.log.create_topic(name, partitions, &[]) {
-            Err(LogError::TopicExists { topic }) => match self.log.topic(name) {
+    /// As [`Topics::create`].
+    pub(crate) fn auto_create(
+        &self,
+        name: &str,
+        partitions: i32,
+    ) -> Result<TopicMeta, CreateError> {
+        match self.create(name, partitions, &[]) {
+            Err(CreateError::Log(LogError::TopicExists { topic })) => match self.log.topic(name) {
                 Some(meta) => Ok(meta),
-                None => Err(LogError::TopicExists { topic }),
+                None => Err(LogError::TopicExists { topic }.into()),
             },
             Ok(meta) => {
                 tracing::info!(topic = name, partitions, "created a topic on first use");
@@ -89,6 +164,10 @@ impl Topics {
             Err(error) => Err(error),
         }
     }
+}
+
+fn count_partitions(log: &dyn LogStore) -> i64 {
+    log.topics().iter().map(|topic| i64::from(topic.partitions)).sum()
 }
 
 #[cfg(test)]

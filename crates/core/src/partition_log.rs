@@ -308,6 +308,14 @@ pub trait PartitionLog: Send + Sync {
     /// On any error nothing was appended.
     fn append(&self, batches: Bytes) -> Result<Appended, LogError>;
 
+    /// Whether an append of `len` bytes may have to wait for the disk, as where a segment
+    /// is begun. A guess for callers on threads that must not wait: they append elsewhere
+    /// then. False where an append never does.
+    fn append_may_wait(&self, len: usize) -> bool {
+        let _ = len;
+        false
+    }
+
     /// Calls back once everything before `offset` is durable (at once where it is).
     fn when_durable(&self, offset: Offset, done: DurableCallback);
 

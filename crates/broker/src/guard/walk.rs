@@ -26,10 +26,18 @@ pub(crate) enum GuardError {
     MalformedTag,
 }
 
+/// What a request that passed has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Checked {
+    /// Elements of all arrays.
+    pub(crate) elements: usize,
+    /// Bytes after the last field.
+    pub(crate) unread_bytes: usize,
+}
+
 /// Checks that decoding `body` as `version` of a request of this shape reads within
 /// the bytes and creates at most `element_budget` elements. Bytes after the last field
-/// are let pass, as in Kafka: librdkafka sends some when it asks for all topics. Gives
-/// their number.
+/// are let pass, as in Kafka: librdkafka sends some when it asks for all topics.
 ///
 /// # Errors
 /// What is wrong with the bytes.
@@ -38,7 +46,7 @@ pub(crate) fn check(
     version: i16,
     body: &[u8],
     element_budget: usize,
-) -> Result<usize, GuardError> {
+) -> Result<Checked, GuardError> {
     let mut walk = Walk {
         rest: body,
         version,
@@ -47,7 +55,7 @@ pub(crate) fn check(
         tags: UNKNOWN_TAGS_MAX,
     };
     walk.structure(schema.fields, schema.tagged)?;
-    Ok(walk.rest.len())
+    Ok(Checked { elements: element_budget - walk.elements, unread_bytes: walk.rest.len() })
 }
 
 struct Walk<'a> {

@@ -1,5 +1,7 @@
 //! CreatePartitions: more partitions for a topic, never fewer.
 
+use std::collections::HashMap;
+
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsRequest, CreatePartitionsTopic,
 };
@@ -9,8 +11,9 @@ use kafka_protocol::messages::create_partitions_response::{
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 
+use super::create_topics::excessive;
 use crate::broker::blocking;
-use crate::error_code::{ErrorCode, of_log_error};
+use crate::error_code::ErrorCode;
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::topics;
 
@@ -18,16 +21,36 @@ pub(crate) async fn handle(
     context: RequestContext,
     request: CreatePartitionsRequest,
 ) -> Result<Answer, RequestError> {
-    let mut results = Vec::with_capacity(request.topics.len());
+    let mut named: HashMap<_, usize> = HashMap::new();
+    for topic in &request.topics {
+        *named.entry(topic.name.clone()).or_default() += 1;
+    }
+    let too_many = excessive(request.topics.iter().map(|topic| added(&context, topic)).sum());
+    let mut results = Vec::with_capacity(named.len());
     for topic in request.topics {
+        let outcome = match (named.remove(&topic.name), &too_many) {
+            // Named several times, answered once.
+            (None, _) => continue,
+            (_, Some(refusal)) => Err(refusal.clone()),
+            (Some(2..), _) => {
+                Err((ErrorCode::InvalidRequest, "named more than once in the request".into()))
+            }
+            _ => extend(&context, &topic, request.validate_only).await,
+        };
         let mut result = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
-        if let Err((code, message)) = extend(&context, &topic, request.validate_only).await {
+        if let Err((code, message)) = outcome {
             result.error_code = code.code();
             result.error_message = Some(StrBytes::from_string(message));
         }
         results.push(result);
     }
     context.answer(&CreatePartitionsResponse::default().with_results(results))
+}
+
+/// How many partitions come on top.
+fn added(context: &RequestContext, topic: &CreatePartitionsTopic) -> i64 {
+    let had = context.broker.log.topic(&topic.name).map_or(0, |meta| meta.partitions);
+    i64::from(topic.count.saturating_sub(had).max(0))
 }
 
 async fn extend(
@@ -64,7 +87,7 @@ async fn extend(
     if validate_only {
         return Ok(());
     }
-    let broker = context.broker.clone();
-    let extended = blocking(move || broker.log.add_partitions(&name, count)).await;
-    extended.map_err(|error| (of_log_error(&error), error.to_string()))
+    let (broker, had) = (context.broker.clone(), meta.partitions);
+    let extended = blocking(move || broker.topics.extend(&name, had, count)).await;
+    extended.map_err(|error| (error.code(), error.to_string()))
 }

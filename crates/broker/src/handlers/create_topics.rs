@@ -9,17 +9,21 @@ use kafka_protocol::messages::create_topics_response::{
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 use thalweg_core::partition_log::{LogError, TopicMeta};
-use thalweg_log::topic_config;
 use uuid::Uuid;
 
 use crate::broker::blocking;
 use crate::config;
-use crate::error_code::{ErrorCode, of_log_error};
+use crate::error_code::ErrorCode;
 use crate::request::{Answer, RequestContext, RequestError};
-use crate::topics;
+use crate::topics::{self, CreateError};
 
 /// Code and explanation.
 type Refusal = (ErrorCode, String);
+
+/// Most partitions that one request may ask for, as in Kafka.
+const REQUEST_PARTITIONS_MAX: i64 = 10_000;
+/// What a created topic takes in an answer with its settings, put together and encoded.
+const TOPIC_BYTES: usize = 6 << 10;
 
 pub(crate) async fn handle(
     context: RequestContext,
@@ -29,15 +33,49 @@ pub(crate) async fn handle(
     for topic in &request.topics {
         *named.entry(topic.name.clone()).or_default() += 1;
     }
-    let mut results = Vec::with_capacity(request.topics.len());
+    let partitions = request.topics.iter().map(|topic| asked_partitions(&context, topic)).sum();
+    let too_many = excessive(partitions);
+    let room = context.room(TOPIC_BYTES * named.len()).await;
+    let refusal = too_many.or(room.as_ref().err().map(|error| {
+        (ErrorCode::PolicyViolation, format!("too many topics in one request: {error}"))
+    }));
+    let mut results = Vec::with_capacity(named.len());
     for topic in request.topics {
-        let outcome = match named.get(&topic.name) {
-            Some(2..) => Err((ErrorCode::InvalidRequest, "named twice in one request".into())),
+        let outcome = match (named.remove(&topic.name), &refusal) {
+            // Named several times, answered once.
+            (None, _) => continue,
+            (_, Some(refusal)) => Err(refusal.clone()),
+            (Some(2..), _) => {
+                Err((ErrorCode::InvalidRequest, "named more than once in the request".into()))
+            }
             _ => create(&context, &topic, request.validate_only).await,
         };
         results.push(result(&context, topic, outcome));
     }
-    context.answer(&CreateTopicsResponse::default().with_topics(results))
+    let response = CreateTopicsResponse::default().with_topics(results);
+    match room {
+        Ok(room) => context.answer_in(room, &response),
+        Err(_) => context.answer(&response),
+    }
+}
+
+fn asked_partitions(context: &RequestContext, topic: &CreatableTopic) -> i64 {
+    match topic.num_partitions {
+        -1 if topic.assignments.is_empty() => i64::from(context.broker.default_partitions),
+        -1 => topic.assignments.len() as i64,
+        count => i64::from(count.max(0)),
+    }
+}
+
+/// Why so many partitions are not made by one request.
+pub(super) fn excessive(partitions: i64) -> Option<Refusal> {
+    let reason = || {
+        format!(
+            "excessively large number of partitions per request: {partitions}, at most \
+             {REQUEST_PARTITIONS_MAX} are taken"
+        )
+    };
+    (partitions > REQUEST_PARTITIONS_MAX).then(|| (ErrorCode::PolicyViolation, reason()))
 }
 
 async fn create(
@@ -46,7 +84,9 @@ async fn create(
     validate_only: bool,
 ) -> Result<TopicMeta, Refusal> {
     let name = topic.name.to_string();
-    if !context.allows(Operation::Create, Resource::Topic(&name)) {
+    if !context.allows(Operation::Create, Resource::Topic(&name))
+        && !context.allows(Operation::Create, Resource::Cluster)
+    {
         return Err((ErrorCode::TopicAuthorizationFailed, "not allowed to create it".into()));
     }
     let partitions = check(context, topic)?;
@@ -56,11 +96,13 @@ async fn create(
         return Ok(TopicMeta { id, name, partitions, config });
     }
     let broker = context.broker.clone();
-    let created = blocking(move || broker.log.create_topic(&name, partitions, &config)).await;
+    let created = blocking(move || broker.topics.create(&name, partitions, &config)).await;
     created.map_err(|error| match error {
         // Name and partitions are checked above, so it is a setting.
-        LogError::InvalidTopic { ref detail, .. } => (ErrorCode::InvalidConfig, detail.clone()),
-        error => (of_log_error(&error), error.to_string()),
+        CreateError::Log(LogError::InvalidTopic { detail, .. }) => {
+            (ErrorCode::InvalidConfig, detail)
+        }
+        error => (error.code(), error.to_string()),
     })
 }
 
@@ -85,7 +127,7 @@ fn check(context: &RequestContext, topic: &CreatableTopic) -> Result<i32, Refusa
     if context.broker.log.topic(name).is_some() {
         return Err((ErrorCode::TopicAlreadyExists, format!("topic '{name}' already exists")));
     }
-    if let Err(reason) = topic_config::TopicConfig::parse(&settings(topic)) {
+    if let Err(reason) = config::check(&context.broker, &settings(topic)) {
         return Err((ErrorCode::InvalidConfig, reason));
     }
     if topic.assignments.is_empty() {
@@ -146,7 +188,11 @@ fn result(
             if version >= 7 {
                 result.topic_id = Uuid::from_u128(meta.id.0);
             }
-            if version >= 5 {
+            if version >= 5
+                && !context.allows(Operation::DescribeConfigs, Resource::Topic(&meta.name))
+            {
+                result.topic_config_error_code = ErrorCode::TopicAuthorizationFailed.code();
+            } else if version >= 5 {
                 result.num_partitions = meta.partitions;
                 result.replication_factor = 1;
                 result.configs = Some(configs(&meta));

@@ -19,17 +19,22 @@ use crate::request::{Answer, RequestContext, RequestError};
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
+/// What a resource takes in an answer, put together and encoded.
+const RESOURCE_BYTES: usize = 24 << 10;
+
 pub(crate) async fn handle(
     context: RequestContext,
     request: DescribeConfigsRequest,
 ) -> Result<Answer, RequestError> {
-    let mut results = Vec::with_capacity(request.resources.len());
     // Named twice, described once: the answer must not outgrow what there is.
     let mut seen = HashSet::new();
-    for resource in &request.resources {
-        if !seen.insert((resource.resource_type, resource.resource_name.clone())) {
-            continue;
-        }
+    let fresh = |resource: &&DescribeConfigsResource| {
+        seen.insert((resource.resource_type, resource.resource_name.clone()))
+    };
+    let resources: Vec<_> = request.resources.iter().filter(fresh).collect();
+    let room = context.room(RESOURCE_BYTES * resources.len()).await?;
+    let mut results = Vec::with_capacity(resources.len());
+    for resource in resources {
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone());
@@ -40,7 +45,7 @@ pub(crate) async fn handle(
                 .with_error_message(Some(StrBytes::from_string(message))),
         });
     }
-    context.answer(&DescribeConfigsResponse::default().with_results(results))
+    context.answer_in(room, &DescribeConfigsResponse::default().with_results(results))
 }
 
 fn settings(

@@ -13,7 +13,7 @@ use thalweg_core::partition_log::TopicMeta;
 use uuid::Uuid;
 
 use crate::broker::{LEADER_EPOCH, NODE_ID, blocking};
-use crate::error_code::{ErrorCode, NONE, of_log_error};
+use crate::error_code::{ErrorCode, NONE};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::topics;
 
@@ -40,11 +40,16 @@ pub(crate) const CLUSTER_OPERATIONS: &[Operation] = &[
     Operation::IdempotentWrite,
 ];
 
+/// What a topic and a partition take in an answer, put together and encoded.
+const TOPIC_BYTES: usize = 512;
+const PARTITION_BYTES: usize = 256;
+
 pub(crate) async fn handle(
     context: RequestContext,
     request: MetadataRequest,
 ) -> Result<Answer, RequestError> {
     let version = context.version();
+    let room = context.room(answer_bytes(&context, &request)).await?;
     let topic_operations = request.include_topic_authorized_operations;
     let topics = match request.topics {
         // Version 0 has no null; there, none named means all.
@@ -78,7 +83,26 @@ pub(crate) async fn handle(
         response.cluster_authorized_operations =
             context.allowed_operations(CLUSTER_OPERATIONS, Resource::Cluster);
     }
-    context.answer(&response)
+    context.answer_in(room, &response)
+}
+
+/// About how large the answer will be.
+fn answer_bytes(context: &RequestContext, request: &MetadataRequest) -> usize {
+    let broker = &context.broker;
+    let of_topic = |partitions: i32| TOPIC_BYTES + PARTITION_BYTES * partitions as usize;
+    match &request.topics {
+        Some(topics) if context.version() >= 1 || !topics.is_empty() => {
+            let partitions = |topic: &MetadataRequestTopic| {
+                let found = match &topic.name {
+                    Some(name) => broker.log.topic(name),
+                    None => broker.topics.by_id(topic.topic_id),
+                };
+                found.map_or(broker.default_partitions, |meta| meta.partitions)
+            };
+            topics.iter().map(|topic| of_topic(partitions(topic))).sum()
+        }
+        _ => broker.log.topics().iter().map(|topic| of_topic(topic.partitions)).sum(),
+    }
 }
 
 fn all(context: &RequestContext, operations: bool) -> Vec<MetadataResponseTopic> {
@@ -126,7 +150,7 @@ async fn named(
         Ok(meta) => describe(context, &meta, operations),
         Err(error) => {
             tracing::warn!(topic = %name.0, %error, "cannot create a topic on first use");
-            refuse(of_log_error(&error))
+            refuse(error.code())
         }
     }
 }

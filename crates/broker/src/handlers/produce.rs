@@ -18,6 +18,7 @@ use thalweg_core::record_batch::split;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::broker::blocking;
 use crate::error_code::{ErrorCode, of_log_error};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::topics;
@@ -61,7 +62,7 @@ pub(crate) async fn handle(
     };
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
-        let partitions = append_topic(&context, &topic, refusal);
+        let partitions = append_topic(&context, &topic, refusal).await;
         // A copy, so that the records do not stay in memory until they are durable.
         topics.push((TopicName(StrBytes::from_string(topic.name.to_string())), partitions));
     }
@@ -93,7 +94,7 @@ fn unacknowledged<T>(topics: &[(T, Vec<Pending>)]) -> Result<Answer, RequestErro
     }
 }
 
-fn append_topic(
+async fn append_topic(
     context: &RequestContext,
     topic: &TopicProduceData,
     refusal: Option<(ErrorCode, &'static str)>,
@@ -107,19 +108,18 @@ fn append_topic(
             None
         }
     });
-    let partitions = topic.partition_data.iter();
-    partitions
-        .map(|data| {
-            let outcome = match refusal {
-                Some((code, message)) => Err(Refusal::new(code, message)),
-                None => append(context, &topic.name, data.index, data.records.clone()),
-            };
-            Pending { index: data.index, outcome }
-        })
-        .collect()
+    let mut pending = Vec::with_capacity(topic.partition_data.len());
+    for data in &topic.partition_data {
+        let outcome = match refusal {
+            Some((code, message)) => Err(Refusal::new(code, message)),
+            None => append(context, &topic.name, data.index, data.records.clone()).await,
+        };
+        pending.push(Pending { index: data.index, outcome });
+    }
+    pending
 }
 
-fn append(
+async fn append(
     context: &RequestContext,
     topic: &str,
     partition: i32,
@@ -138,7 +138,14 @@ fn append(
         ));
     }
     let log = context.broker.log.partition(topic, partition)?;
-    let appended = log.append(records)?;
+    // The next request of this connection waits, as its records come after these. Those
+    // of other connections do not.
+    let appended = if log.append_may_wait(records.len()) {
+        let log = log.clone();
+        blocking(move || log.append(records)).await?
+    } else {
+        log.append(records)?
+    };
     let (sender, receiver) = oneshot::channel();
     let done = Box::new(move |outcome| {
         let _ = sender.send(outcome);

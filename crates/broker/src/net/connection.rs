@@ -21,7 +21,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::budget::Budget;
+use super::budget::Share;
 use super::frame_reader::{FrameReader, FrameStart};
 use crate::api;
 use crate::broker::Broker;
@@ -33,10 +33,21 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 /// Pieces given to the socket in one call.
 const SLICES_MAX: usize = 32;
 
+/// How often a send that makes no progress looks whether others wait for memory.
+const SEND_CHECK: Duration = Duration::from_secs(1);
+/// While they do, a reader has a second more for each of so many bytes.
+const READER_BYTES_PER_SECOND_MIN: usize = 256 << 10;
+
 /// Why the reading half ended without an error.
 enum Ended {
     PeerClosed,
     Stopping,
+}
+
+/// An answer that waits to be sent, with the memory that it and its making take.
+struct Queued {
+    answer: Answer,
+    _decoded: Share,
 }
 
 /// Serves a connection until the peer closes it, breaks the protocol, or the broker
@@ -50,12 +61,13 @@ pub(super) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot disable Nagle's algorithm");
     }
-    let client = Arc::new(Client { peer, principal: Principal::anonymous() });
-    let idle_timeout = broker.limits.idle_timeout;
-    let (socket, mut sink) = stream.into_split();
+    let memory = broker.memory.of_connection();
+    let client = Arc::new(Client { peer, principal: Principal::anonymous(), memory });
+    let (socket, sink) = stream.into_split();
     let (queue, answers) = mpsc::channel(broker.limits.requests_in_flight.max(1));
+    let sender = Sender { broker: broker.clone(), sink };
     let mut starting = std::pin::pin!(start_requests(broker, client, socket, queue, stopping));
-    let mut answering = std::pin::pin!(send_answers(&mut sink, answers, idle_timeout));
+    let mut answering = std::pin::pin!(sender.run(answers));
     let outcome = tokio::select! {
         started = &mut starting => match started {
             Ok(Ended::PeerClosed) => Ok(()),
@@ -81,11 +93,10 @@ async fn start_requests(
     broker: Arc<Broker>,
     client: Arc<Client>,
     socket: OwnedReadHalf,
-    queue: mpsc::Sender<Answer>,
+    queue: mpsc::Sender<Queued>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<Ended, RequestError> {
-    let own_budget = Budget::new(broker.limits.connection_bytes);
-    let mut frames = FrameReader::new(socket, &broker.limits);
+    let mut frames = FrameReader::new(socket, broker.env.clock.clone(), &broker.limits);
     loop {
         let Ok(slot) = queue.reserve().await else { return Ok(Ended::PeerClosed) };
         let start = tokio::select! {
@@ -94,15 +105,26 @@ async fn start_requests(
         };
         let Some(start) = start else { return Ok(Ended::PeerClosed) };
         check_length(&broker, start)?;
-        let of_connection = own_budget.acquire(start.length).await;
-        let of_all = broker.request_budget.acquire(start.length).await;
-        let frame = frames.body(start.length).await?;
-        let permit = Permit::new(of_connection, of_all);
-        let answer = start_request(&broker, &client, frame, permit).await?;
+        let own = client.memory.requests.acquire(start.length).await;
+        let (frame, share) = frames.body(start.length, &broker.memory).await?;
+        let (answer, decoded) =
+            start_request(&broker, &client, frame, Permit::new(own, share)).await?;
         if !matches!(answer, Answer::None) {
-            slot.send(answer);
+            slot.send(charge(&broker, &client, answer, decoded).await);
         }
     }
+}
+
+/// An answer that is ready takes its room before it is queued, unless it has some.
+async fn charge(broker: &Broker, client: &Client, answer: Answer, decoded: Share) -> Queued {
+    let answer = match answer {
+        Answer::Now(frame) if !frame.has_room() => {
+            let room = client.memory.answer(&broker.memory, frame.len()).await;
+            Answer::Now(frame.in_room(room))
+        }
+        answer => answer,
+    };
+    Queued { answer, _decoded: decoded }
 }
 
 fn check_length(broker: &Broker, start: FrameStart) -> Result<(), RequestError> {
@@ -121,69 +143,105 @@ async fn start_request(
     client: &Arc<Client>,
     frame: Bytes,
     permit: Permit,
-) -> Result<Answer, RequestError> {
+) -> Result<(Answer, Share), RequestError> {
     let (header, body) = crate::request::parse_header(frame)?;
     let Some(api) = api::find(header.api_key) else {
         return Err(RequestError::UnknownApi { key: header.api_key });
     };
     if !api.serves(header.api_version) {
         if api.key == api::API_VERSIONS {
-            return crate::handlers::api_versions::unsupported(header.correlation_id);
+            let answer = crate::handlers::api_versions::unsupported(header.correlation_id)?;
+            return Ok((answer, Share::none()));
         }
         return Err(RequestError::UnsupportedVersion { api, version: header.api_version });
     }
-    crate::guard::check(
+    let checked = crate::guard::check(
         api.schema()?,
         header.api_version,
         &body,
         broker.limits.request_elements,
     )
-    .map_err(|error| RequestError::Guard { api: api.name, version: header.api_version, error })?;
+    .map_err(|error| RequestError::Guard {
+        api: api.name,
+        version: header.api_version,
+        error,
+    })?;
+    let decoded = broker.memory.decoded(checked.elements).await;
     let context = RequestContext::new(broker.clone(), client.clone(), header, permit);
-    (api.start)(context, body).await
+    Ok(((api.start)(context, body).await?, decoded))
 }
 
 /// Sends the answers in order, each when it is ready.
-async fn send_answers(
-    sink: &mut (impl AsyncWrite + Unpin),
-    mut answers: mpsc::Receiver<Answer>,
-    patience: Duration,
-) -> Result<(), RequestError> {
-    while let Some(answer) = answers.recv().await {
-        let frame = match answer {
-            Answer::None => continue,
-            Answer::Now(frame) => frame,
-            Answer::Later(frame) => frame.await?,
-        };
-        send(sink, frame, patience).await?;
-    }
-    Ok(())
+struct Sender<S> {
+    broker: Arc<Broker>,
+    sink: S,
 }
 
-async fn send(
-    sink: &mut (impl AsyncWrite + Unpin),
-    frame: ResponseFrame,
-    patience: Duration,
-) -> Result<(), RequestError> {
-    let (mut pieces, _share) = frame.into_pieces();
-    while !pieces.is_empty() {
-        let written = {
-            let slices: Vec<IoSlice<'_>> =
-                pieces.iter().take(SLICES_MAX).map(|piece| IoSlice::new(piece)).collect();
-            timeout(patience, sink.write_vectored(&slices)).await
-        };
-        let mut written = written.map_err(|_| RequestError::Stalled)??;
-        if written == 0 {
-            return Err(RequestError::Io(std::io::ErrorKind::WriteZero.into()));
+impl<S: AsyncWrite + Unpin> Sender<S> {
+    async fn run(mut self, mut answers: mpsc::Receiver<Queued>) -> Result<(), RequestError> {
+        while let Some(queued) = answers.recv().await {
+            let frame = match queued.answer {
+                Answer::None => continue,
+                Answer::Now(frame) => frame,
+                Answer::Later(frame) => frame.await?,
+            };
+            self.send(frame).await?;
         }
-        while let Some(first) = pieces.front_mut() {
-            if written < first.len() {
-                first.advance(written);
-                break;
+        Ok(())
+    }
+
+    async fn send(&mut self, frame: ResponseFrame) -> Result<(), RequestError> {
+        let (mut pieces, _shares) = frame.into_pieces();
+        let began_ns = self.broker.env.clock.monotonic_ns();
+        let mut sent = 0;
+        while !pieces.is_empty() {
+            let mut written = {
+                let slices: Vec<IoSlice<'_>> =
+                    pieces.iter().take(SLICES_MAX).map(|piece| IoSlice::new(piece)).collect();
+                self.write(&slices, began_ns, sent).await?
+            };
+            if written == 0 {
+                return Err(RequestError::Io(std::io::ErrorKind::WriteZero.into()));
             }
-            written -= first.len();
-            pieces.pop_front();
+            sent += written;
+            while let Some(first) = pieces.front_mut() {
+                if written < first.len() {
+                    first.advance(written);
+                    break;
+                }
+                written -= first.len();
+                pieces.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes some. A peer may pause for long, as one does that works on what it got;
+    /// but not while others wait for the memory.
+    async fn write(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        began_ns: u64,
+        sent: usize,
+    ) -> Result<usize, RequestError> {
+        let limits = &self.broker.limits;
+        let clock = &self.broker.env.clock;
+        let since = |then_ns| Duration::from_nanos(clock.monotonic_ns().saturating_sub(then_ns));
+        let asked_ns = clock.monotonic_ns();
+        let bonus = Duration::from_secs((sent / READER_BYTES_PER_SECOND_MIN) as u64);
+        loop {
+            match timeout(SEND_CHECK, self.sink.write_vectored(slices)).await {
+                Ok(written) => return Ok(written?),
+                Err(_) if since(asked_ns) >= limits.idle_timeout => {
+                    return Err(RequestError::Stalled);
+                }
+                Err(_) if since(began_ns) >= limits.reader_timeout + bonus => {
+                    if self.broker.memory.is_wanted() {
+                        return Err(RequestError::Stalled);
+                    }
+                }
+                Err(_) => {}
+            }
         }
     }
-    Ok(())
 }

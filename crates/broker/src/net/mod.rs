@@ -4,3 +4,4 @@ pub(crate) mod budget;
 mod connection;
 mod frame_reader;
 pub(crate) mod listener;
+pub(crate) mod memory;

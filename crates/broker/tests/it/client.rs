@@ -64,6 +64,21 @@ impl Client {
         self.send_raw(&out).await;
     }
 
+    /// Sends a header and some of the `length` bytes of a body.
+    pub(crate) async fn begin_frame(&mut self, key: i16, version: i16, length: usize, body: &[u8]) {
+        let header = RequestHeader::default()
+            .with_request_api_key(key)
+            .with_request_api_version(version)
+            .with_client_id(Some(StrBytes::from_static_str("test")));
+        let mut start = BytesMut::new();
+        header.encode(&mut start, if key == 0 { 2 } else { 1 }).expect("header");
+        let mut out = BytesMut::new();
+        out.put_i32((start.len() + length) as i32);
+        out.put_slice(&start);
+        out.put_slice(body);
+        self.send_raw(&out).await;
+    }
+
     /// Sends bytes as they are.
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
         let _ = self.socket.write_all(bytes).await;

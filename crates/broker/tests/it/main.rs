@@ -6,6 +6,8 @@ mod every_version;
 mod fetch;
 mod groups;
 mod limits;
+mod memory;
 mod memory_log;
 mod produce;
 mod restart;
+mod stalls;

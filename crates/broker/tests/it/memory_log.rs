@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -19,6 +20,35 @@ use thalweg_core::time::Millis;
 pub(crate) struct MemoryLog {
     topics: Mutex<BTreeMap<String, MemoryTopic>>,
     switches: Arc<Mutex<Switches>>,
+    read: Arc<ReadBytes>,
+}
+
+/// Bytes that were read and are still held, now and at most.
+#[derive(Default)]
+pub(crate) struct ReadBytes {
+    held: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// What a read gave.
+struct Tracked(Vec<u8>, Arc<ReadBytes>);
+
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.1.held.fetch_sub(self.0.len(), Ordering::Relaxed);
+    }
+}
+
+fn tracked(bytes: Vec<u8>, read: &Arc<ReadBytes>) -> Bytes {
+    let held = read.held.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
+    read.most.fetch_max(held, Ordering::Relaxed);
+    Bytes::from_owner(Tracked(bytes, read.clone()))
 }
 
 type MemoryTopic = (TopicMeta, Vec<Arc<MemoryPartition>>);
@@ -47,6 +77,11 @@ impl MemoryLog {
         self.switches.lock().full = full;
     }
 
+    /// Most bytes that readers held at a time.
+    pub(crate) fn read_bytes_most(&self) -> usize {
+        self.read.most.load(Ordering::Relaxed)
+    }
+
     /// From where on partition 0 of a topic is kept.
     pub(crate) fn pinned(&self, topic: &str) -> Offset {
         let topics = self.topics.lock();
@@ -58,13 +93,17 @@ impl MemoryLog {
         &self,
         name: &str,
         count: std::ops::Range<i32>,
-        id: TopicId,
+        (id, config): (TopicId, &[(String, String)]),
     ) -> Vec<Arc<MemoryPartition>> {
+        let limit = config.iter().find(|(name, _)| name == "max.message.bytes");
+        let limit = limit.and_then(|(_, value)| value.parse().ok()).unwrap_or(1_048_588);
         count
             .map(|partition| {
                 Arc::new(MemoryPartition {
                     id,
                     name: TopicPartition::new(name, partition),
+                    limit,
+                    read: self.read.clone(),
                     switches: self.switches.clone(),
                     state: Mutex::default(),
                 })
@@ -76,6 +115,8 @@ impl MemoryLog {
 struct MemoryPartition {
     id: TopicId,
     name: TopicPartition,
+    limit: usize,
+    read: Arc<ReadBytes>,
     switches: Arc<Mutex<Switches>>,
     state: Mutex<State>,
 }
@@ -142,7 +183,6 @@ impl PartitionLog for MemoryPartition {
     }
 
     fn append(&self, batches: Bytes) -> Result<Appended, LogError> {
-        const LIMIT: usize = 1_048_588;
         if self.switches.lock().full {
             let detail = "the test says so".into();
             return Err(LogError::StorageFull { partition: self.name.clone(), detail });
@@ -155,12 +195,9 @@ impl PartitionLog for MemoryPartition {
             let batch = batch.map_err(|error| self.invalid(error))?;
             batch.verify_crc().map_err(|error| self.invalid(error))?;
             let size = batch.header().size;
-            if size > LIMIT && !self.name.topic.starts_with("__") {
-                return Err(LogError::TooLarge {
-                    partition: self.name.clone(),
-                    size,
-                    limit: LIMIT,
-                });
+            if size > self.limit {
+                let (partition, limit) = (self.name.clone(), self.limit);
+                return Err(LogError::TooLarge { partition, size, limit });
             }
             let mut bytes = BytesMut::from(batch.bytes());
             set_base_offset(&mut bytes, next);
@@ -195,7 +232,7 @@ impl PartitionLog for MemoryPartition {
             let end = state.durable;
             return Err(LogError::OffsetOutOfRange { partition, offset: from, start: 0, end });
         }
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         for (_, after, bytes) in &state.batches {
             if *after <= from || *after > state.durable {
                 continue;
@@ -205,7 +242,7 @@ impl PartitionLog for MemoryPartition {
             }
             out.extend_from_slice(bytes);
         }
-        Ok(out.freeze())
+        Ok(tracked(out, &self.read))
     }
 
     fn offset_for_time(&self, timestamp: Millis) -> Result<Option<(Offset, Millis)>, LogError> {
@@ -278,7 +315,7 @@ impl LogStore for MemoryLog {
         }
         let id = TopicId::from_random(topics.len() as u128 + 1);
         let meta = TopicMeta { id, name: name.into(), partitions, config: config.to_vec() };
-        let made = self.partitions(name, 0..partitions, id);
+        let made = self.partitions(name, 0..partitions, (id, config));
         topics.insert(name.into(), (meta.clone(), made));
         Ok(meta)
     }
@@ -287,7 +324,8 @@ impl LogStore for MemoryLog {
         let mut topics = self.topics.lock();
         let unknown = LogError::UnknownPartition { partition: TopicPartition::new(name, 0) };
         let (meta, partitions) = topics.get_mut(name).ok_or(unknown)?;
-        partitions.extend(self.partitions(name, meta.partitions..total, meta.id));
+        let of = (meta.id, &meta.config[..]);
+        partitions.extend(self.partitions(name, meta.partitions..total, of));
         meta.partitions = total;
         Ok(())
     }

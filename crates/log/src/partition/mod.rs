@@ -15,6 +15,7 @@ pub(crate) mod recovery;
 mod retention;
 mod snapshot;
 mod transactions;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -270,6 +271,10 @@ impl PartitionLog for Partition {
 
     fn append(&self, batches: Bytes) -> Result<Appended, LogError> {
         self.append_batches(batches)
+    }
+
+    fn append_may_wait(&self, len: usize) -> bool {
+        self.may_wait(len)
     }
 
     fn when_durable(&self, offset: Offset, done: DurableCallback) {

@@ -14,12 +14,15 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::broker::{Broker, LEADER_EPOCH};
+use crate::config;
 use crate::error_code::{ErrorCode, of_log_error};
 use crate::net::budget::Share;
+use crate::net::memory::Memory;
 use crate::request::RequestContext;
 
 /// A reader that is further behind than this many records may have to read the disk.
 const LAG_RECORDS: i64 = 1_000;
+
 /// A fetch under way.
 pub(super) struct Fetch {
     pub(super) topics: Vec<TopicFetch>,
@@ -29,6 +32,10 @@ pub(super) struct Fetch {
     room: usize,
     bytes: usize,
     shares: Vec<Share>,
+    /// Memory for the next read, where that had to be waited for.
+    granted: Option<Share>,
+    /// Memory without which nothing can be read.
+    wants: Option<usize>,
 }
 
 /// The partitions of one topic, as the client named it.
@@ -36,6 +43,8 @@ pub(super) struct TopicFetch {
     pub(super) name: TopicName,
     pub(super) id: Uuid,
     pub(super) partitions: Vec<PartitionFetch>,
+    /// Largest batch that there should be.
+    batch_bytes: usize,
 }
 
 /// One partition of a fetch.
@@ -63,6 +72,8 @@ impl Fetch {
             room: 0,
             bytes: 0,
             shares: Vec::new(),
+            granted: None,
+            wants: None,
         }
     }
 
@@ -82,6 +93,8 @@ impl Fetch {
             room: usize::try_from(request.max_bytes).unwrap_or(0).min(limit),
             bytes: 0,
             shares: Vec::new(),
+            granted: None,
+            wants: None,
         }
     }
 
@@ -113,53 +126,87 @@ impl Fetch {
     }
 
     /// Reads what is there, within the limits. The first batch of all is read whole,
-    /// however long it is, so that a reader always gets on.
+    /// however long it is, so that a reader always gets on. Stops where memory is used
+    /// up; [`Fetch::take_wanted`] says whether nothing could be read for that.
     pub(super) fn collect(&mut self) {
         let Some(broker) = self.broker.clone() else { return };
-        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            let Ok(log) = partition.source.clone() else { continue };
-            partition.offsets = log.offsets();
-            let limit = match self.isolation {
-                Isolation::ReadUncommitted => partition.offsets.high_watermark,
-                Isolation::ReadCommitted => partition.offsets.last_stable,
-            };
-            if partition.next == limit || (self.bytes > 0 && self.room.min(partition.room) == 0) {
-                continue;
-            }
-            let wanted = self.room.min(partition.room);
-            // An estimate of what will be held, given back once it is known.
-            let (wanted, reserved) = match broker.fetch_budget.try_acquire(wanted) {
-                Some(share) => (wanted, share),
-                None if self.bytes == 0 => {
-                    (wanted.min(broker.limits.fetch_floor_bytes), Share::none())
-                }
-                None => return,
-            };
-            let read = log.read(partition.next, wanted, self.isolation).and_then(|chunk| {
-                if let (Isolation::ReadCommitted, Some(end)) =
-                    (self.isolation, offset_after(&chunk))
-                {
-                    // Of the whole range: transactions may go through several chunks.
-                    partition.aborted = log.aborted(partition.first, end)?;
-                }
-                Ok(chunk)
-            });
-            match read {
-                Ok(chunk) if chunk.is_empty() => {}
-                Ok(chunk) => {
-                    drop(reserved);
-                    self.shares.extend(broker.fetch_budget.try_acquire(chunk.len()));
-                    self.bytes += chunk.len();
-                    self.room = self.room.saturating_sub(chunk.len());
-                    partition.room = partition.room.saturating_sub(chunk.len());
-                    partition.chunks.push(chunk);
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "fetch");
-                    partition.source = Err(of_log_error(&error));
+        let mut topics = std::mem::take(&mut self.topics);
+        'all: for topic in &mut topics {
+            for partition in &mut topic.partitions {
+                if !self.read(&broker.memory, partition, &mut topic.batch_bytes) {
+                    break 'all;
                 }
             }
         }
+        self.topics = topics;
+    }
+
+    /// Reads from one partition; false where there is no memory for that.
+    fn read(
+        &mut self,
+        memory: &Memory,
+        partition: &mut PartitionFetch,
+        batch_bytes: &mut usize,
+    ) -> bool {
+        let Ok(log) = partition.source.clone() else { return true };
+        partition.offsets = log.offsets();
+        let limit = match self.isolation {
+            Isolation::ReadUncommitted => partition.offsets.high_watermark,
+            Isolation::ReadCommitted => partition.offsets.last_stable,
+        };
+        let wanted = self.room.min(partition.room);
+        if partition.next == limit || (self.bytes > 0 && wanted == 0) {
+            return true;
+        }
+        let granted = self.granted.take().map(|share| (wanted.min(share.bytes()), share));
+        let room = granted.or_else(|| memory.try_read(wanted, *batch_bytes));
+        let Some((wanted, share)) = room else { return self.want(*batch_bytes) };
+        let read = log.read(partition.next, wanted, self.isolation).and_then(|chunk| {
+            if let (Isolation::ReadCommitted, Some(end)) = (self.isolation, offset_after(&chunk)) {
+                // Of the whole range: transactions may go through several chunks.
+                partition.aborted = log.aborted(partition.first, end)?;
+            }
+            Ok(chunk)
+        });
+        match read {
+            Ok(chunk) if chunk.is_empty() => {}
+            Ok(chunk) if !memory.read_fits(chunk.len(), &share) => {
+                // A batch from before the topic was set to take smaller ones only.
+                *batch_bytes = chunk.len();
+                return self.want(chunk.len());
+            }
+            Ok(chunk) => self.take(partition, chunk, share),
+            Err(error) => {
+                tracing::debug!(%error, "fetch");
+                partition.source = Err(of_log_error(&error));
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, partition: &mut PartitionFetch, chunk: Bytes, mut share: Share) {
+        share.shrink(chunk.len());
+        self.shares.push(share);
+        self.bytes += chunk.len();
+        self.room = self.room.saturating_sub(chunk.len());
+        partition.room = partition.room.saturating_sub(chunk.len());
+        partition.chunks.push(chunk);
+    }
+
+    /// There is no memory for so much: that is worth waiting for if nothing was read yet.
+    fn want(&mut self, bytes: usize) -> bool {
+        self.wants = (self.bytes == 0).then_some(bytes);
+        false
+    }
+
+    /// How much memory to wait for before it is worth another try.
+    pub(super) fn take_wanted(&mut self) -> Option<usize> {
+        self.wants.take()
+    }
+
+    /// Lets the next read have this memory.
+    pub(super) fn grant(&mut self, share: Share) {
+        self.granted = Some(share);
     }
 
     /// Sets each partition to read on after what it has.
@@ -200,6 +247,7 @@ fn resolve_topic(context: &RequestContext, topic: FetchTopic, by_id: bool) -> To
             true => Ok(name),
             false => Err(ErrorCode::TopicAuthorizationFailed),
         });
+    let batch_bytes = name.as_ref().map_or(0, |name| largest_batch(context, name));
     let partitions = topic.partitions.iter().map(|partition| {
         let source = name.clone().and_then(|name| resolve(context, &name, partition));
         PartitionFetch {
@@ -214,7 +262,13 @@ fn resolve_topic(context: &RequestContext, topic: FetchTopic, by_id: bool) -> To
         }
     });
     let partitions = partitions.collect();
-    TopicFetch { name: topic.topic, id: topic.topic_id, partitions }
+    TopicFetch { name: topic.topic, id: topic.topic_id, partitions, batch_bytes }
+}
+
+/// Largest batch that a topic takes.
+fn largest_batch(context: &RequestContext, topic: &str) -> usize {
+    let meta = context.broker.log.topic(topic);
+    meta.map_or(0, |meta| config::max_message_bytes(&meta))
 }
 
 fn resolve(

@@ -15,12 +15,17 @@ use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 
 use self::collect::Fetch;
-use crate::broker::blocking;
+use crate::broker::{Broker, blocking};
 use crate::error_code::{ErrorCode, NONE};
 use crate::request::{Answer, RequestContext, RequestError};
 
 /// Longest wait for records, whatever the client asks.
 const WAIT_MS_MAX: i32 = 300_000;
+/// Shortest wait for memory, whatever the client asks: asking again at once would not
+/// free any.
+const MEMORY_WAIT: Duration = Duration::from_secs(1);
+/// How often a fetch that waits looks whether others wait for the memory it holds.
+const WAIT_CHECK: Duration = Duration::from_secs(1);
 
 pub(crate) async fn handle(
     context: RequestContext,
@@ -35,19 +40,32 @@ pub(crate) async fn handle(
     let deadline = Box::pin(sleep(Duration::from_millis(wait_ms)));
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
     let fetch = Fetch::resolve(&context, request);
-    let head = context.head;
+    let (head, broker) = (context.head, context.broker.clone());
     Ok(context.later(async move {
-        let fetch = collect_until(fetch, min_bytes, deadline).await;
+        let fetch = collect_until(&broker, fetch, min_bytes, deadline).await;
         encode::encode(head, NONE, fetch)
     }))
 }
 
 /// Reads, and reads on each time there is more, until there is enough to answer.
-async fn collect_until(mut fetch: Fetch, min_bytes: usize, mut deadline: Pin<Box<Sleep>>) -> Fetch {
+async fn collect_until(
+    broker: &Broker,
+    mut fetch: Fetch,
+    min_bytes: usize,
+    mut deadline: Pin<Box<Sleep>>,
+) -> Fetch {
     let arrivals = Arc::new(Notify::new());
     let mut watches = Vec::new();
     loop {
         fetch = collect(fetch).await;
+        if let Some(bytes) = fetch.take_wanted() {
+            let patience = async { tokio::join!(&mut deadline, sleep(MEMORY_WAIT)) };
+            tokio::select! {
+                share = broker.memory.read(bytes) => fetch.grant(share),
+                _ = patience => return fetch,
+            }
+            continue;
+        }
         if fetch.has_error() || fetch.bytes() >= min_bytes || fetch.is_full() {
             return fetch;
         }
@@ -60,9 +78,22 @@ async fn collect_until(mut fetch: Fetch, min_bytes: usize, mut deadline: Pin<Box
             // Something may have come between the read and the watch.
             arrivals.notify_one();
         }
+        if !wait(broker, &arrivals, &mut deadline).await {
+            return collect(fetch).await;
+        }
+    }
+}
+
+/// Waits until there may be more to read; false where there is no more time for that.
+async fn wait(broker: &Broker, arrivals: &Notify, deadline: &mut Pin<Box<Sleep>>) -> bool {
+    loop {
         tokio::select! {
-            () = &mut deadline => return collect(fetch).await,
-            () = arrivals.notified() => {}
+            () = arrivals.notified() => return true,
+            () = &mut *deadline => return false,
+            () = sleep(WAIT_CHECK) => {}
+        }
+        if broker.memory.is_wanted() {
+            return false;
         }
     }
 }
