@@ -23,28 +23,28 @@ impl Default for SessionZone {
 impl SessionZone {
     /// Wall-clock milliseconds of an instant.
     pub fn to_local(self, instant: i64) -> i64 {
-        instant + self.offset_at(instant)
+        instant.saturating_add(self.offset_at(instant))
     }
 
     /// The instant of wall-clock milliseconds. In an hour that occurs twice the first; in
     /// one that is left out, as if the clock had not been changed yet.
     pub fn to_instant(self, local: i64) -> i64 {
         let zone = match self {
-            Self::Fixed(seconds) => return local - i64::from(seconds) * 1000,
+            Self::Fixed(seconds) => return local.saturating_sub(i64::from(seconds) * 1000),
             Self::Named(zone) => zone,
         };
         let Some(wall) = naive(local) else { return local };
         let offset = match zone.offset_from_local_datetime(&wall) {
             MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(offset, _) => offset,
             MappedLocalTime::None => {
-                let Some(before) = naive(local - 3 * 3_600_000) else { return local };
+                let Some(before) = naive(local.saturating_sub(3 * 3_600_000)) else { return local };
                 match zone.offset_from_local_datetime(&before).earliest() {
                     Some(offset) => offset,
                     None => return local,
                 }
             }
         };
-        local - i64::from(offset.fix().local_minus_utc()) * 1000
+        local.saturating_sub(i64::from(offset.fix().local_minus_utc()) * 1000)
     }
 
     fn offset_at(self, instant: i64) -> i64 {

@@ -22,7 +22,7 @@ pub(crate) struct Date {
 /// `civil_from_days`.
 impl Date {
     pub(crate) fn from_days(days: i64) -> Self {
-        let shifted = days + 719_468;
+        let shifted = days.wrapping_add(719_468);
         let era = shifted.div_euclid(146_097);
         let day_of_era = shifted.rem_euclid(146_097);
         let year_of_era =
@@ -42,7 +42,12 @@ impl Date {
         let shifted_month = (i64::from(self.month) + 9) % 12;
         let day_of_year = (153 * shifted_month + 2) / 5 + i64::from(self.day) - 1;
         let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        era * 146_097 + day_of_era - 719_468
+        era.wrapping_mul(146_097).wrapping_add(day_of_era - 719_468)
+    }
+
+    /// Milliseconds from the epoch to the start of the day.
+    pub(crate) fn to_millis(self) -> i64 {
+        self.to_days().wrapping_mul(MILLIS_PER_DAY)
     }
 
     /// The date, if there is such a day.
@@ -64,9 +69,10 @@ impl Date {
         push_padded(out, i64::from(self.day), 2);
     }
 
-    /// So many months later; the day is cut to the month's length.
+    /// So many months later; the day is cut to the month's length. Far beyond the years
+    /// that have four digits it wraps, as numbers do.
     pub(crate) fn plus_months(self, months: i64) -> Self {
-        let total = self.year * 12 + i64::from(self.month) - 1 + months;
+        let total = (self.year * 12 + i64::from(self.month) - 1).wrapping_add(months);
         let (year, month) = (total.div_euclid(12), total.rem_euclid(12) as u32 + 1);
         Self { year, month, day: self.day.min(days_in_month(year, month)) }
     }
@@ -107,12 +113,14 @@ pub(crate) fn push_padded(out: &mut String, number: i64, width: usize) {
     let mut digits = [b'0'; 20];
     let mut rest = number.unsigned_abs();
     let mut at = digits.len();
-    while rest > 0 || digits.len() - at < width {
+    while rest > 0 {
         at -= 1;
         digits[at] = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+    let digits = std::str::from_utf8(&digits[at..]).unwrap_or_default();
+    out.extend(std::iter::repeat_n('0', width.saturating_sub(digits.len())));
+    out.push_str(digits);
 }
 
 /// `HH:mm:ss` and `precision` digits of the second's fraction, given in nanoseconds.
@@ -133,17 +141,54 @@ pub(crate) type Moment = (i64, i64);
 
 /// Reads `yyyy-M-d`, then, if there, `T` or a space and a time of day.
 pub(crate) fn parse_timestamp(text: &str) -> Option<Moment> {
-    let text = text.trim();
-    let (date, time) = match text.find([' ', 'T']) {
-        Some(at) => (&text[..at], Some(text[at + 1..].trim())),
-        None => (text, None),
-    };
+    let (date, time) = split_date(text);
     let days = parse_date_only(date)?;
     let nanos = match time {
         Some(time) => parse_time(time)?,
         None => 0,
     };
     Some((days, nanos))
+}
+
+/// As [`parse_timestamp`]; `Z` or an offset such as `+02:00` may follow the time of day.
+/// With it, in seconds, if it is there.
+pub(crate) fn parse_instant(text: &str) -> Option<(Moment, Option<i64>)> {
+    let (date, time) = split_date(text);
+    let days = parse_date_only(date)?;
+    let Some(time) = time else { return Some(((days, 0), None)) };
+    let (time, offset) = match time.find(['Z', 'z', '+', '-']) {
+        Some(at) => (time[..at].trim_end(), Some(parse_offset(&time[at..])?)),
+        None => (time, None),
+    };
+    Some(((days, parse_time(time)?), offset))
+}
+
+/// The day, and the time of day behind it.
+fn split_date(text: &str) -> (&str, Option<&str>) {
+    let text = text.trim();
+    match text.find([' ', 'T']) {
+        Some(at) => (&text[..at], Some(text[at + 1..].trim())),
+        None => (text, None),
+    }
+}
+
+/// `Z`, `+02`, `+0200` or `+02:00` in seconds; at most 18 hours, as in Java.
+fn parse_offset(text: &str) -> Option<i64> {
+    if text.eq_ignore_ascii_case("z") {
+        return Some(0);
+    }
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+')?),
+    };
+    let (hours, minutes) = match digits.split_once(':') {
+        Some(parts) => parts,
+        None => digits.split_at_checked(2)?,
+    };
+    let hours = parse_digits(hours, 2)?;
+    let minutes = if minutes.is_empty() { 0 } else { parse_digits(minutes, 2)? };
+    let seconds = hours * 3600 + minutes * 60;
+    (minutes < 60 && seconds <= 18 * 3600).then_some(sign * seconds)
 }
 
 /// Reads a date, also from the text of a timestamp.
@@ -175,8 +220,9 @@ pub(crate) fn parse_time(text: &str) -> Option<i64> {
     }
     let mut nanos = 0;
     if !fraction.is_empty() {
-        let kept = &fraction[..fraction.len().min(9)];
         parse_digits(fraction, usize::MAX)?;
+        // All of them are digits, so that this is no place inside a character.
+        let kept = &fraction[..fraction.len().min(9)];
         nanos = parse_digits(kept, 9)? * 10_i64.pow(9 - kept.len() as u32);
     }
     Some((hours * 3600 + minutes * 60 + seconds) * 1_000_000_000 + nanos)
@@ -218,5 +264,33 @@ mod tests {
         assert_eq!(parse_timestamp("1970-1-2T3:4"), Some((1, 11_040_000_000_000)));
         assert_eq!(parse_timestamp("1970-13-01"), None);
         assert_eq!(parse_timestamp("today"), None);
+        assert_eq!(parse_timestamp("1970-01-02 00:00:00.12345678é"), None);
+        assert_eq!(parse_timestamp("1970-01-02 00:00:00Z"), None, "that is an instant");
+    }
+
+    #[test]
+    fn reads_instants_with_their_offset() {
+        let at = (1, 3_600_000_000_000);
+        for (text, offset) in [
+            ("1970-01-02 01:00:00", None),
+            ("1970-01-02 01:00:00Z", Some(0)),
+            ("1970-01-02T01:00:00.000 z", Some(0)),
+            ("1970-01-02 01:00:00+02", Some(7200)),
+            ("1970-01-02 01:00:00 -0530", Some(-19_800)),
+            ("1970-01-02 01:00+18:00", Some(64_800)),
+        ] {
+            assert_eq!(parse_instant(text), Some((at, offset)), "{text}");
+        }
+        assert_eq!(parse_instant("1970-01-02"), Some(((1, 0), None)));
+        for text in ["1970-01-02 01:00+19", "1970-01-02 01:00+2:0:0", "1970-01-02 01:00+", "x Z"] {
+            assert_eq!(parse_instant(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn pads_to_any_width() {
+        let mut out = String::new();
+        push_padded(&mut out, -7, 25);
+        assert_eq!(out, format!("-{:025}", 7));
     }
 }

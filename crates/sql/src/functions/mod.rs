@@ -5,6 +5,8 @@ pub(crate) mod arithmetic;
 pub(crate) mod calendar;
 pub(crate) mod cast;
 pub(crate) mod registry;
+#[cfg(test)]
+mod robustness;
 pub(crate) mod scalar;
 pub(crate) mod signature;
 pub(crate) mod udf;

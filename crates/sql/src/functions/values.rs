@@ -13,6 +13,12 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::logical_expr::ColumnarValue;
 
+/// Bytes that a function that multiplies its input may make of one row.
+pub(crate) const MAX_VALUE_BYTES: usize = 16 << 20;
+
+/// Bytes that a function may make of one batch. Arrow's offsets would end at 2 GiB.
+const MAX_ARRAY_BYTES: usize = 256 << 20;
+
 /// Why a kernel failed, in words.
 pub(crate) type KernelError = String;
 
@@ -42,6 +48,32 @@ impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Kernel")
     }
+}
+
+/// Refuses a value that would be too long, before it is made.
+pub(crate) fn check_value_bytes(bytes: usize) -> Result<(), KernelError> {
+    if bytes > MAX_VALUE_BYTES {
+        return Err(format!("the result would have more than {} MiB", MAX_VALUE_BYTES >> 20));
+    }
+    Ok(())
+}
+
+/// Refuses a batch that would be too large, before it is made.
+fn check_array_bytes(bytes: usize) -> Result<(), KernelError> {
+    if bytes > MAX_ARRAY_BYTES {
+        let limit = MAX_ARRAY_BYTES >> 20;
+        return Err(format!("the results of one batch would have more than {limit} MiB"));
+    }
+    Ok(())
+}
+
+/// An argument or result as an array of so many rows. A long constant is not repeated
+/// without bounds.
+pub(crate) fn expand(value: &ColumnarValue, rows: usize) -> KernelResult {
+    if let ColumnarValue::Scalar(scalar) = value {
+        check_array_bytes(scalar.size().saturating_mul(rows))?;
+    }
+    value.to_array(rows).map_err(|error| error.to_string())
 }
 
 /// An argument of a known array type; a constant stands for all rows.
@@ -152,7 +184,8 @@ pub(crate) fn bools(
     Ok(Arc::new(builder.finish()))
 }
 
-/// Text, row by row: `write` fills the buffer and says whether there is a value.
+/// Text, row by row: `write` fills the buffer and says whether there is a value. Fails
+/// where all rows together get too long.
 pub(crate) fn texts(
     rows: usize,
     mut write: impl FnMut(usize, &mut String) -> Result<bool, KernelError>,
@@ -162,6 +195,7 @@ pub(crate) fn texts(
     for row in 0..rows {
         buffer.clear();
         if write(row, &mut buffer)? {
+            check_array_bytes(builder.values_slice().len() + buffer.len())?;
             builder.append_value(&buffer);
         } else {
             builder.append_null();
@@ -170,7 +204,7 @@ pub(crate) fn texts(
     Ok(Arc::new(builder.finish()))
 }
 
-/// Bytes, row by row.
+/// Bytes, row by row. Fails where all rows together get too long.
 pub(crate) fn bytes(
     rows: usize,
     mut value: impl FnMut(usize) -> Result<Option<Vec<u8>>, KernelError>,
@@ -178,7 +212,10 @@ pub(crate) fn bytes(
     let mut builder = BinaryBuilder::new();
     for row in 0..rows {
         match value(row)? {
-            Some(value) => builder.append_value(value),
+            Some(value) => {
+                check_array_bytes(builder.values_slice().len() + value.len())?;
+                builder.append_value(value);
+            }
             None => builder.append_null(),
         }
     }

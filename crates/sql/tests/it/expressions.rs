@@ -90,6 +90,32 @@ fn arithmetic_has_flinks_types() {
             "DECIMAL(38, 0)",
             "NULL",
         ),
+        // More than 128 bits on the way, but not in the end.
+        (
+            "CAST(100.0 AS DECIMAL(38, 18)) * CAST(100.0 AS DECIMAL(38, 18))",
+            "DECIMAL(38, 6)",
+            "10000.000000",
+        ),
+        (
+            "CAST(-100000000000000000000 AS DECIMAL(38, 0)) / CAST(3 AS DECIMAL(38, 18))",
+            "DECIMAL(38, 6)",
+            "-33333333333333333333.333333",
+        ),
+        (
+            "CAST(1000000000000000000000000000000 AS DECIMAL(38, 0)) + CAST(0.0000005 AS DECIMAL(38, 18))",
+            "DECIMAL(38, 6)",
+            "1000000000000000000000000000000.000001",
+        ),
+        (
+            "MOD(CAST(1000000000000000000000000000001 AS DECIMAL(38, 0)), CAST(7 AS DECIMAL(38, 18)))",
+            "DECIMAL(38, 18)",
+            "2.000000000000000000",
+        ),
+        (
+            "CAST(99999999999999999999 AS DECIMAL(38, 18)) * CAST(99999999999999999999 AS DECIMAL(38, 18))",
+            "DECIMAL(38, 6)",
+            "NULL",
+        ),
     ]);
     check_errors(&[
         ("1 / 0", "division by zero"),
@@ -135,6 +161,18 @@ fn casts_follow_flink() {
             "TIMESTAMP(6)",
             "2024-02-29 12:34:56.789123",
         ),
+        (
+            "CAST('2024-02-29 12:34:56.789123Z' AS TIMESTAMP_LTZ(6))",
+            "TIMESTAMP_LTZ(6)",
+            "2024-02-29 12:34:56.789123",
+        ),
+        (
+            "CAST('2024-02-29T12:34:56+02:00' AS TIMESTAMP_LTZ(3))",
+            "TIMESTAMP_LTZ(3)",
+            "2024-02-29 10:34:56.000",
+        ),
+        ("TRY_CAST('2024-02-29 12:34:56Z' AS TIMESTAMP(3))", "TIMESTAMP(3)", "NULL"),
+        ("TRY_CAST('00:00:00.12345678é' AS TIME)", "TIME(0)", "NULL"),
         ("CAST(TIMESTAMP '2024-02-29 12:34:56.789' AS DATE)", "DATE", "2024-02-29"),
         ("CAST(TIMESTAMP '1969-12-31 23:59:59.5' AS DATE)", "DATE", "1969-12-31"),
         ("CAST(DATE '2024-02-29' AS TIMESTAMP(3))", "TIMESTAMP(3)", "2024-02-29 00:00:00.000"),
@@ -151,6 +189,7 @@ fn casts_follow_flink() {
         ("CAST('abc' AS INT)", "cannot cast 'abc' to INT"),
         ("CAST('' AS INT)", "cannot cast '' to INT"),
         ("CAST('maybe' AS BOOLEAN)", "cannot cast 'maybe' to BOOLEAN"),
+        ("CAST('a' AS CHAR(2000000000))", "the result would have more than 16 MiB"),
         ("CAST(1 AS DATE)", "cannot cast INT to DATE"),
         ("CAST(TRUE AS TIMESTAMP(3))", "cannot cast BOOLEAN to TIMESTAMP(3)"),
     ]);

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::arrow::array::Decimal128Array;
+use datafusion::arrow::datatypes::i256;
 
 use crate::functions::values::KernelResult;
 use crate::types::{MAX_DECIMAL_PRECISION, SqlType};
@@ -63,6 +64,16 @@ pub(crate) fn divide_half_up(value: i128, by: i128) -> Option<i128> {
         return Some(quotient + if (value < 0) == (by < 0) { 1 } else { -1 });
     }
     Some(quotient)
+}
+
+/// As [`divide_half_up`] for wide numbers; nothing where the result needs more than 128
+/// bits.
+pub(crate) fn divide_wide(value: i256, by: i256) -> Option<i128> {
+    let quotient = value.checked_div(by)?;
+    let rest = value.checked_rem(by)?.wrapping_abs();
+    let up = rest != i256::ZERO && rest >= by.wrapping_abs() - rest;
+    let away = if (value < i256::ZERO) == (by < i256::ZERO) { i256::ONE } else { i256::MINUS_ONE };
+    if up { quotient.checked_add(away)?.to_i128() } else { quotient.to_i128() }
 }
 
 /// The same value with another scale, rounded half away from zero.

@@ -4,13 +4,13 @@
 use datafusion::arrow::array::{ArrowNativeTypeOp, Datum, PrimitiveArray};
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, i256,
 };
 use datafusion::logical_expr::ColumnarValue;
 
 use super::{Op, decimal};
 use crate::functions::signature::Bound;
-use crate::functions::values::{Column, Decimals, Kernel, KernelResult, numbers};
+use crate::functions::values::{Column, Decimals, Kernel, KernelResult, expand, numbers};
 use crate::types::SqlType;
 
 const DIVISION_BY_ZERO: &str = "division by zero";
@@ -98,8 +98,8 @@ fn vectorised(
         (ColumnarValue::Array(left), ColumnarValue::Scalar(right)) => run(left, &scalar(right)?),
         (ColumnarValue::Scalar(left), ColumnarValue::Array(right)) => run(&scalar(left)?, right),
         (left, right) => {
-            let left = left.to_array(rows).map_err(|error| error.to_string())?;
-            let right = right.to_array(rows).map_err(|error| error.to_string())?;
+            let left = expand(left, rows)?;
+            let right = expand(right, rows)?;
             run(&left, &right)
         }
     };
@@ -158,22 +158,30 @@ fn decimals(op: Op, left: (u8, u8), right: (u8, u8)) -> Bound {
     if matches!(op, Op::Divide | Op::Modulo) { bound.fallible() } else { bound }
 }
 
-/// One result at `scale`; nothing where it does not fit into 128 bits.
+/// One result at `scale`; nothing where it does not fit. Most fit into 128 bits all the
+/// way; the others have up to 76 digits on the way, which 256 bits hold.
 fn compute(op: Op, left: (i128, u8), right: (i128, u8), scale: u8) -> Option<i128> {
+    compute_narrow(op, left, right, scale).or_else(|| compute_wide(op, left, right, scale))
+}
+
+/// Steps of ten between a quotient of unscaled values and the result.
+fn quotient_shift(left_scale: u8, right_scale: u8, scale: u8) -> i32 {
+    // left / 10^ls / (right / 10^rs) * 10^scale
+    i32::from(scale) + i32::from(right_scale) - i32::from(left_scale)
+}
+
+fn compute_narrow(op: Op, left: (i128, u8), right: (i128, u8), scale: u8) -> Option<i128> {
     let ((left, left_scale), (right, right_scale)) = (left, right);
+    let power = |exponent: i32| 10_i128.checked_pow(exponent.unsigned_abs());
     match op {
-        Op::Times => decimal::rescale(left.checked_mul(right)?, left_scale + right_scale, scale),
-        Op::Divide => {
-            // left / 10^ls / (right / 10^rs) * 10^scale
-            let exponent = i32::from(scale) + i32::from(right_scale) - i32::from(left_scale);
-            if exponent >= 0 {
-                let exponent = u8::try_from(exponent).ok().filter(|exponent| *exponent <= 38)?;
-                decimal::divide_half_up(left.checked_mul(decimal::power_of_ten(exponent))?, right)
-            } else {
-                let exponent = u8::try_from(-exponent).ok().filter(|exponent| *exponent <= 38)?;
-                decimal::divide_half_up(left, right.checked_mul(decimal::power_of_ten(exponent))?)
-            }
+        Op::Times => {
+            let exponent = i32::from(left_scale) + i32::from(right_scale) - i32::from(scale);
+            decimal::divide_half_up(left.checked_mul(right)?, power(exponent)?)
         }
+        Op::Divide => match quotient_shift(left_scale, right_scale, scale) {
+            up @ 0.. => decimal::divide_half_up(left.checked_mul(power(up)?)?, right),
+            down => decimal::divide_half_up(left, right.checked_mul(power(down)?)?),
+        },
         Op::Plus | Op::Minus | Op::Modulo => {
             let common = left_scale.max(right_scale);
             let left = decimal::rescale(left, left_scale, common)?;
@@ -188,10 +196,37 @@ fn compute(op: Op, left: (i128, u8), right: (i128, u8), scale: u8) -> Option<i12
     }
 }
 
+fn compute_wide(op: Op, left: (i128, u8), right: (i128, u8), scale: u8) -> Option<i128> {
+    let ((left, left_scale), (right, right_scale)) = (left, right);
+    let (left, right) = (i256::from_i128(left), i256::from_i128(right));
+    let power = |exponent: i32| i256::from_i128(10).checked_pow(exponent.unsigned_abs());
+    match op {
+        Op::Times => {
+            let exponent = i32::from(left_scale) + i32::from(right_scale) - i32::from(scale);
+            decimal::divide_wide(left.checked_mul(right)?, power(exponent)?)
+        }
+        Op::Divide => match quotient_shift(left_scale, right_scale, scale) {
+            up @ 0.. => decimal::divide_wide(left.checked_mul(power(up)?)?, right),
+            down => decimal::divide_wide(left, right.checked_mul(power(down)?)?),
+        },
+        Op::Plus | Op::Minus | Op::Modulo => {
+            let common = left_scale.max(right_scale);
+            let left = left.checked_mul(power(i32::from(common - left_scale))?)?;
+            let right = right.checked_mul(power(i32::from(common - right_scale))?)?;
+            let value = match op {
+                Op::Plus => left.checked_add(right)?,
+                Op::Minus => left.checked_sub(right)?,
+                _ => left.checked_rem(right)?,
+            };
+            decimal::divide_wide(value, power(i32::from(common) - i32::from(scale))?)
+        }
+    }
+}
+
 pub(super) fn negate(kind: &SqlType) -> Bound {
     let kind = if *kind == SqlType::Null { SqlType::Int } else { kind.clone() };
     let kernel = Kernel::new(move |arguments, rows| {
-        let array = arguments[0].to_array(rows).map_err(|error| error.to_string())?;
+        let array = expand(&arguments[0], rows)?;
         numeric::neg_wrapping(array.as_ref()).map_err(|error| error.to_string())
     });
     Bound::new(vec![kind.clone()], kind, kernel)

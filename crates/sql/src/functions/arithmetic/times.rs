@@ -14,7 +14,7 @@ use crate::functions::calendar::{Date, MILLIS_PER_DAY};
 use crate::functions::cast::temporal::{interval_millis, intervals};
 use crate::functions::signature::Bound;
 use crate::functions::values::{
-    BigInts, Column, Dates, Intervals, Kernel, KernelResult, Times, numbers,
+    BigInts, Column, Dates, Intervals, Kernel, KernelResult, Times, expand, numbers,
 };
 use crate::types::SqlType;
 
@@ -36,14 +36,16 @@ pub(super) fn bind(op: Op, left: &SqlType, right: &SqlType) -> Option<Bound> {
         (Op::Plus, interval, Date) if interval.is_interval() => Some(shift_date(interval, 1, true)),
         (Op::Plus | Op::Minus, Time(precision), IntervalTime) => Some(shift_time(*precision, sign)),
         (Op::Plus | Op::Minus, IntervalTime, IntervalTime) => {
-            Some(combine(IntervalTime, move |left, right| left.checked_add(right * sign)))
+            Some(combine(IntervalTime, move |left, right| {
+                left.checked_add(right.wrapping_mul(sign))
+            }))
         }
         (Op::Plus | Op::Minus, IntervalMonths, IntervalMonths) => {
             let kernel = Kernel::new(move |arguments, rows| {
                 let (left, right) = (Months::of(&arguments[0])?, Months::of(&arguments[1])?);
                 numbers::<IntervalYearMonthType>(rows, |row| {
                     let pair = left.get(row).zip(right.get(row));
-                    Ok(pair.map(|(left, right)| left.wrapping_add(right * sign as i32)))
+                    Ok(pair.map(|(left, right)| left.wrapping_add(right.wrapping_mul(sign as i32))))
                 })
             });
             Some(Bound::new(vec![IntervalMonths, IntervalMonths], IntervalMonths, kernel))
@@ -91,7 +93,7 @@ impl Shift {
 /// Milliseconds `months` later on the calendar.
 fn shift_months(millis: i64, months: i64) -> i64 {
     let (days, of_day) = (millis.div_euclid(MILLIS_PER_DAY), millis.rem_euclid(MILLIS_PER_DAY));
-    Date::from_days(days).plus_months(months).to_days() * MILLIS_PER_DAY + of_day
+    Date::from_days(days).plus_months(months).to_millis().wrapping_add(of_day)
 }
 
 fn shift_timestamp(time: &SqlType, interval: &SqlType, sign: i64, swapped: bool) -> Bound {
@@ -99,7 +101,7 @@ fn shift_timestamp(time: &SqlType, interval: &SqlType, sign: i64, swapped: bool)
     let interval_type = interval.clone();
     let kernel = Kernel::new(move |arguments, rows| {
         let (time, interval) = if swapped { (1, 0) } else { (0, 1) };
-        let array = arguments[time].to_array(rows).map_err(|error| error.to_string())?;
+        let array = expand(&arguments[time], rows)?;
         let numbers_of = BigInts::of(&ColumnarValue::Array(arrow_cast(&array, &DataType::Int64)?))?;
         let shift = Shift::of(&arguments[interval], &interval_type)?;
         let shifted = numbers::<Int64Type>(rows, |row| {
@@ -107,10 +109,11 @@ fn shift_timestamp(time: &SqlType, interval: &SqlType, sign: i64, swapped: bool)
             Ok(match &shift {
                 Shift::Millis(interval) => interval
                     .get(row)
-                    .map(|by| value.wrapping_add(interval_millis(by) * sign * unit)),
+                    .map(|by| value.wrapping_add((interval_millis(by) * sign).wrapping_mul(unit))),
                 Shift::Months(interval) => interval.get(row).map(|by| {
                     let (millis, rest) = (value.div_euclid(unit), value.rem_euclid(unit));
-                    shift_months(millis, i64::from(by) * sign) * unit + rest
+                    let shifted = shift_months(millis, i64::from(by) * sign);
+                    shifted.wrapping_mul(unit).wrapping_add(rest)
                 }),
             })
         })?;

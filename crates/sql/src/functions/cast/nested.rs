@@ -8,7 +8,7 @@ use datafusion::logical_expr::ColumnarValue;
 
 use super::Cast;
 use crate::expr::zone::SessionZone;
-use crate::functions::values::{Kernel, KernelResult};
+use crate::functions::values::{Kernel, KernelResult, expand};
 use crate::types::SqlType;
 
 /// The cast of a part; `None` inside where nothing has to be done.
@@ -38,7 +38,7 @@ pub(super) fn bind(from: &SqlType, to: &SqlType, lenient: bool, zone: SessionZon
     };
     let fallible = parts.iter().flatten().any(|cast| cast.fallible);
     let kernel = Kernel::new(move |arguments, rows| {
-        let array = arguments[0].to_array(rows).map_err(|error| error.to_string())?;
+        let array = expand(&arguments[0], rows)?;
         kernel(&array, &parts, &target)
     });
     Some(Cast { kernel, fallible })

@@ -13,7 +13,9 @@ use super::Cast;
 use super::text::read;
 use crate::expr::zone::SessionZone;
 use crate::functions::calendar::{self, MILLIS_PER_DAY};
-use crate::functions::values::{Dates, Kernel, KernelResult, Millis, Text, numbers, numbers_array};
+use crate::functions::values::{
+    Dates, Kernel, KernelResult, Millis, Text, expand, numbers, numbers_array,
+};
 use crate::types::SqlType;
 
 /// Milliseconds of an interval of days and time.
@@ -21,10 +23,10 @@ pub(crate) fn interval_millis(interval: IntervalMonthDayNano) -> i64 {
     i64::from(interval.days) * MILLIS_PER_DAY + interval.nanoseconds / 1_000_000
 }
 
-/// An interval of so many milliseconds.
-pub(crate) fn interval_of_millis(millis: i64) -> IntervalMonthDayNano {
+/// An interval of so many milliseconds; nothing where it has more days than fit.
+fn interval_of_millis(millis: i64) -> Option<IntervalMonthDayNano> {
     let (days, of_day) = (millis / MILLIS_PER_DAY, millis % MILLIS_PER_DAY);
-    IntervalMonthDayNano::new(0, days as i32, of_day * 1_000_000)
+    Some(IntervalMonthDayNano::new(0, i32::try_from(days).ok()?, of_day * 1_000_000))
 }
 
 pub(super) fn bind(from: &SqlType, to: &SqlType, zone: SessionZone) -> Option<Cast> {
@@ -60,19 +62,17 @@ pub(super) fn bind(from: &SqlType, to: &SqlType, zone: SessionZone) -> Option<Ca
             let (source, sink) = (zone_of(&from_type, zone), zone_of(to, zone));
             if source == sink {
                 return Cast::sure(Kernel::new(move |arguments, rows| {
-                    let array = arguments[0].to_array(rows).map_err(|error| error.to_string())?;
+                    let array = expand(&arguments[0], rows)?;
                     relabel(&array, &target)
                 }));
             }
             Cast::sure(Kernel::new(move |arguments, rows| {
-                let array = arguments[0].to_array(rows).map_err(|error| error.to_string())?;
+                let array = expand(&arguments[0], rows)?;
                 shift(&array, &target, |millis| sink.to_instant(source.to_local(millis)))
             }))
         }
         (SqlType::Time(_), SqlType::Time(_)) | (SqlType::IntervalTime, SqlType::IntervalTime) => {
-            Cast::sure(Kernel::new(move |arguments, rows| {
-                arguments[0].to_array(rows).map_err(|error| error.to_string())
-            }))
+            Cast::sure(Kernel::new(move |arguments, rows| expand(&arguments[0], rows)))
         }
         _ => None,
     }
@@ -94,7 +94,7 @@ fn from_millis(
 ) -> Option<Cast> {
     let zone = zone_of(from, zone);
     Cast::sure(Kernel::new(move |arguments, rows| {
-        let array = arguments[0].to_array(rows).map_err(|error| error.to_string())?;
+        let array = expand(&arguments[0], rows)?;
         let millis = to_millis(&array)?;
         let millis = Millis::of(&datafusion::logical_expr::ColumnarValue::Array(millis))?;
         collect(rows, &|row| millis.get(row).map(|millis| convert(zone.to_local(millis))))
@@ -146,27 +146,36 @@ fn arrow_cast(array: &ArrayRef, target: &DataType) -> KernelResult {
     compute::cast(array, target).map_err(|error| error.to_string())
 }
 
-/// Text to a timestamp.
+/// Text to a timestamp. That of an instant may say its offset; otherwise it is wall-clock
+/// time of the session's zone.
 pub(super) fn from_text(to: &SqlType, lenient: bool, zone: SessionZone) -> Cast {
     let (target, zone, name) = (to.to_arrow(), zone_of(to, zone), to.to_string());
+    let is_instant = matches!(to, SqlType::TimestampLtz(_));
     let fine = matches!(to, SqlType::Timestamp(4..) | SqlType::TimestampLtz(4..));
+    // Milliseconds of the second, and the rest in nanoseconds.
+    let parse = move |text: &str| {
+        let ((days, nanos), offset) = match is_instant {
+            true => calendar::parse_instant(text)?,
+            false => (calendar::parse_timestamp(text)?, None),
+        };
+        let local = days * MILLIS_PER_DAY + nanos / 1_000_000_000 * 1000;
+        let instant = offset.map_or_else(|| zone.to_instant(local), |secs| local - secs * 1000);
+        Some((instant, nanos % 1_000_000_000))
+    };
     let kernel = Kernel::new(move |arguments, rows| {
         let text = Text::of(&arguments[0])?;
         let array: ArrayRef = if fine {
             let parsed = numbers_array::<TimestampNanosecondType>(rows, |row| {
                 read(text.get(row), lenient, &name, |text| {
-                    let (days, nanos) = calendar::parse_timestamp(text)?;
-                    let second = (days * 86_400 + nanos / 1_000_000_000) * 1000;
-                    let fraction = nanos % 1_000_000_000;
-                    zone.to_instant(second).checked_mul(1_000_000)?.checked_add(fraction)
+                    let (second, nanos) = parse(text)?;
+                    second.checked_mul(1_000_000)?.checked_add(nanos)
                 })
             })?;
             Arc::new(parsed)
         } else {
             let parsed = numbers_array::<TimestampMillisecondType>(rows, |row| {
                 read(text.get(row), lenient, &name, |text| {
-                    let (days, nanos) = calendar::parse_timestamp(text)?;
-                    Some(zone.to_instant(days * MILLIS_PER_DAY + nanos / 1_000_000))
+                    parse(text).map(|(second, nanos)| second + nanos / 1_000_000)
                 })
             })?;
             Arc::new(parsed)
@@ -181,5 +190,5 @@ pub(crate) fn intervals(
     rows: usize,
     value: impl Fn(usize) -> Option<i64>,
 ) -> IntervalMonthDayNanoArray {
-    (0..rows).map(|row| value(row).map(interval_of_millis)).collect()
+    (0..rows).map(|row| value(row).and_then(interval_of_millis)).collect()
 }

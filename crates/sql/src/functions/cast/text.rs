@@ -18,7 +18,9 @@ use super::{Cast, temporal};
 use crate::expr::zone::SessionZone;
 use crate::functions::arithmetic::decimal;
 use crate::functions::calendar::{self, Date};
-use crate::functions::values::{Bytes, Kernel, KernelError, Text, bools, bytes, numbers, texts};
+use crate::functions::values::{
+    Bytes, Kernel, KernelError, Text, bools, bytes, check_value_bytes, expand, numbers, texts,
+};
 use crate::types::{SqlType, UNBOUNDED};
 
 /// Writes the value of a row; it is called for values that are not null.
@@ -34,7 +36,7 @@ pub(super) fn to_text(from: &SqlType, to: &SqlType, zone: SessionZone) -> Option
     };
     let source = from.clone();
     Cast::sure(Kernel::new(move |arguments, rows| {
-        let array = arguments[0].to_array(rows).map_err(|error| error.to_string())?;
+        let array = expand(&arguments[0], rows)?;
         if source.is_string() && length == usize::MAX {
             return Ok(array);
         }
@@ -44,23 +46,25 @@ pub(super) fn to_text(from: &SqlType, to: &SqlType, zone: SessionZone) -> Option
                 return Ok(false);
             }
             write(row, out);
-            fit(out, length, pad);
+            fit(out, length, pad)?;
             Ok(true)
         })
     }))
 }
 
 /// Cuts to a length in characters; pads with spaces.
-fn fit(out: &mut String, length: usize, pad: bool) {
+fn fit(out: &mut String, length: usize, pad: bool) -> Result<(), KernelError> {
     if length == usize::MAX {
-        return;
+        return Ok(());
     }
     if let Some((at, _)) = out.char_indices().nth(length) {
         out.truncate(at);
     } else if pad {
         let missing = length - out.chars().count();
+        check_value_bytes(out.len() + missing)?;
         out.extend(std::iter::repeat_n(' ', missing));
     }
+    Ok(())
 }
 
 /// Text to any type that has a written form.
@@ -100,7 +104,9 @@ pub(super) fn from_text(to: &SqlType, lenient: bool, zone: SessionZone) -> Optio
             let limit = byte_limit(to);
             return Cast::sure(Kernel::new(move |arguments, rows| {
                 let text = Text::of(&arguments[0])?;
-                bytes(rows, |row| Ok(text.get(row).map(|text| fit_bytes(text.as_bytes(), limit))))
+                bytes(rows, |row| {
+                    text.get(row).map(|text| fit_bytes(text.as_bytes(), limit)).transpose()
+                })
             }));
         }
         _ => return None,
@@ -194,7 +200,7 @@ pub(super) fn between_bytes(to: &SqlType) -> Option<Cast> {
     let limit = byte_limit(to);
     Cast::sure(Kernel::new(move |arguments, rows| {
         let value = Bytes::of(&arguments[0])?;
-        bytes(rows, |row| Ok(value.get(row).map(|value| fit_bytes(value, limit))))
+        bytes(rows, |row| value.get(row).map(|value| fit_bytes(value, limit)).transpose())
     }))
 }
 
@@ -207,12 +213,13 @@ fn byte_limit(to: &SqlType) -> (usize, bool) {
     }
 }
 
-fn fit_bytes(value: &[u8], (limit, pad): (usize, bool)) -> Vec<u8> {
+fn fit_bytes(value: &[u8], (limit, pad): (usize, bool)) -> Result<Vec<u8>, KernelError> {
     let mut value = value[..value.len().min(limit)].to_vec();
     if pad {
+        check_value_bytes(limit)?;
         value.resize(limit, 0);
     }
-    value
+    Ok(value)
 }
 
 /// How values of an array are written.
@@ -272,9 +279,8 @@ pub(crate) fn writer<'a>(
         SqlType::IntervalMonths => {
             let array: &IntervalYearMonthArray = of(array)?;
             Box::new(|row, out| {
-                let months = array.value(row);
-                let sign = if months < 0 { '-' } else { '+' };
-                let _ = write!(out, "{sign}{}-{:02}", months.abs() / 12, months.abs() % 12);
+                let (sign, months) = signed(array.value(row).into());
+                let _ = write!(out, "{sign}{}-{:02}", months / 12, months % 12);
             })
         }
         SqlType::IntervalTime => {
@@ -351,7 +357,7 @@ fn timestamp_writer(
     zone: SessionZone,
 ) -> Result<Writer<'_>, KernelError> {
     fn write(out: &mut String, seconds: i64, nanos: i64, precision: u8, zone: SessionZone) {
-        let local = zone.to_local(seconds * 1000).div_euclid(1000);
+        let local = zone.to_local(seconds.saturating_mul(1000)).div_euclid(1000);
         let (days, of_day) = (local.div_euclid(86_400), local.rem_euclid(86_400));
         Date::from_days(days).write(out);
         out.push(' ');
@@ -379,10 +385,14 @@ fn timestamp_writer(
     })
 }
 
+/// Sign and size of an interval, which never is as long as the smallest number.
+fn signed(number: i64) -> (char, i64) {
+    (if number < 0 { '-' } else { '+' }, number.saturating_abs())
+}
+
 /// `+1 02:03:04.000`.
 fn write_interval(out: &mut String, millis: i64) {
-    let sign = if millis < 0 { '-' } else { '+' };
-    let millis = millis.abs();
+    let (sign, millis) = signed(millis);
     let _ = write!(out, "{sign}{} ", millis / calendar::MILLIS_PER_DAY);
     let of_day = millis % calendar::MILLIS_PER_DAY;
     calendar::write_time(out, of_day / 1000, of_day % 1000 * 1_000_000, 3);

@@ -11,7 +11,7 @@ use datafusion::logical_expr::ColumnarValue;
 
 use super::kernel;
 use crate::functions::signature::{Arguments, BindError, BindResult, Bound, FunctionDef, Special};
-use crate::functions::values::{Ints, Kernel, KernelResult, numbers};
+use crate::functions::values::{Ints, Kernel, KernelResult, expand, numbers};
 use crate::types::SqlType;
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
@@ -23,7 +23,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
             return Err(BindError::new(format!("{} is no array", arguments.types[0])));
         };
         let kernel = Kernel::new(|arguments, rows| {
-            let array = to_array(&arguments[0], rows)?;
+            let array = expand(&arguments[0], rows)?;
             let list: &ListArray = of(&array)?;
             pick_from_list(list, |row, length| match length {
                 0 => Ok(None),
@@ -35,10 +35,6 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     }),
 ];
 
-fn to_array(value: &ColumnarValue, rows: usize) -> KernelResult {
-    value.to_array(rows).map_err(|error| error.to_string())
-}
-
 fn of<A: Array + 'static>(array: &ArrayRef) -> Result<&A, String> {
     array
         .as_any()
@@ -48,7 +44,7 @@ fn of<A: Array + 'static>(array: &ArrayRef) -> Result<&A, String> {
 
 /// A field of a row; null where the row is.
 pub(crate) fn row_field(value: &ColumnarValue, index: usize, rows: usize) -> KernelResult {
-    let array = to_array(value, rows)?;
+    let array = expand(value, rows)?;
     let structs: &StructArray = of(&array)?;
     let nulls = compute::is_null(structs).map_err(|error| error.to_string())?;
     compute::nullif(structs.column(index), &nulls).map_err(|error| error.to_string())
@@ -63,7 +59,7 @@ pub(crate) fn row_kernel(sql_type: &SqlType) -> Kernel {
         };
         let columns = arguments
             .iter()
-            .map(|argument| to_array(argument, rows))
+            .map(|argument| expand(argument, rows))
             .collect::<Result<Vec<_>, _>>()?;
         StructArray::try_new_with_length(fields.clone(), columns, None, rows)
             .map(|array| Arc::new(array) as ArrayRef)
@@ -77,7 +73,7 @@ pub(super) fn item(arguments: &Arguments<'_>) -> BindResult {
     match &arguments.types[0] {
         SqlType::Array(element) if arguments.types[1].is_integer() => {
             let kernel = Kernel::new(|arguments, rows| {
-                let array = to_array(&arguments[0], rows)?;
+                let array = expand(&arguments[0], rows)?;
                 let list: &ListArray = of(&array)?;
                 let index = Ints::of(&arguments[1])?;
                 pick_from_list(list, |row, length| {
@@ -90,8 +86,8 @@ pub(super) fn item(arguments: &Arguments<'_>) -> BindResult {
         }
         SqlType::Map(key, value) => {
             let kernel = Kernel::new(|arguments, rows| {
-                let array = to_array(&arguments[0], rows)?;
-                let keys = to_array(&arguments[1], rows)?;
+                let array = expand(&arguments[0], rows)?;
+                let keys = expand(&arguments[1], rows)?;
                 pick_from_map(of(&array)?, &keys)
             });
             let params = vec![arguments.types[0].clone(), (**key).clone()];
@@ -142,7 +138,7 @@ fn cardinality(arguments: &Arguments<'_>) -> BindResult {
         return Err(BindError::new(format!("{kind} is no array and no map")));
     }
     let kernel = Kernel::new(|arguments, rows| {
-        let array = to_array(&arguments[0], rows)?;
+        let array = expand(&arguments[0], rows)?;
         let offsets: Vec<i32> = match array.data_type() {
             DataType::List(_) => of::<ListArray>(&array)?.value_offsets().to_vec(),
             _ => of::<MapArray>(&array)?.value_offsets().to_vec(),

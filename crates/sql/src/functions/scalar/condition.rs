@@ -4,7 +4,7 @@
 use super::{kernel, special};
 use crate::expr::coerce::common_type_of;
 use crate::functions::signature::{BindError, Bound, FunctionDef, Special, Want};
-use crate::functions::values::{Kernel, Text, bools};
+use crate::functions::values::{Kernel, Text, bools, expand};
 use crate::types::SqlType;
 use datafusion::arrow::compute::kernels::{cmp, zip::zip};
 
@@ -49,7 +49,7 @@ fn extreme(
         let failed = |error: datafusion::arrow::error::ArrowError| error.to_string();
         let mut arrays = Vec::with_capacity(arguments.len());
         for argument in arguments {
-            arrays.push(argument.to_array(rows).map_err(|error| error.to_string())?);
+            arrays.push(expand(argument, rows)?);
         }
         let mut best = arrays[0].clone();
         for next in &arrays[1..] {

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF};
 
 use super::kernel;
 use crate::functions::signature::{Arguments, BindResult, Bound, FunctionDef, Want};
-use crate::functions::values::{Bytes, Kernel, KernelResult, Text, texts};
+use crate::functions::values::{Bytes, Kernel, KernelResult, Text, expand, texts};
 use crate::types::SqlType;
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
@@ -60,7 +60,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
 fn hash(arguments: &Arguments<'_>, function: fn() -> Arc<ScalarUDF>) -> BindResult {
     let params = arguments.expect(&[Want::Text], 0)?;
     let kernel = Kernel::new(move |arguments, rows| {
-        let array = arguments[0].to_array(rows).map_err(|error| error.to_string())?;
+        let array = expand(&arguments[0], rows)?;
         digest(&array, &function())
     });
     Ok(Bound::new(params, SqlType::STRING, kernel))

@@ -39,7 +39,7 @@ impl Pattern {
     /// Compiles a pattern.
     ///
     /// # Errors
-    /// Letters that are not supported, an open quote.
+    /// Letters that are not supported or too many, an open quote.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut items: Vec<Item> = Vec::new();
         let mut chars = text.chars().peekable();
@@ -50,6 +50,10 @@ impl Pattern {
                     let mut count = 1;
                     while chars.next_if_eq(&c).is_some() {
                         count += 1;
+                    }
+                    let most = if matches!(c, 'y' | 'u') { 19 } else { 9 };
+                    if count > most {
+                        return Err(format!("pattern '{text}' has too many letters `{c}`"));
                     }
                     if !"yuMLdDHhkKmsSaEe".contains(c) {
                         return Err(format!(

@@ -8,7 +8,7 @@ use super::kernel;
 use crate::functions::arithmetic::decimal;
 use crate::functions::signature::{Arguments, BindError, BindResult, Bound, FunctionDef, Want};
 use crate::functions::values::{
-    BigInts, Bytes, Column, Decimals, Doubles, Ints, Kernel, KernelResult, numbers, texts,
+    BigInts, Bytes, Column, Decimals, Doubles, Ints, Kernel, KernelResult, expand, numbers, texts,
 };
 use crate::types::SqlType;
 
@@ -201,7 +201,7 @@ fn rounding(arguments: &Arguments<'_>, rounding: Rounding) -> BindResult {
 }
 
 fn unchanged() -> Kernel {
-    Kernel::new(|arguments, rows| arguments[0].to_array(rows).map_err(|error| error.to_string()))
+    Kernel::new(|arguments, rows| expand(&arguments[0], rows))
 }
 
 /// `ROUND` and `TRUNCATE`. The type of a decimal depends on constant digits.
@@ -259,11 +259,12 @@ fn round_rows(
     digits: &dyn Fn(usize) -> Option<i32>,
 ) -> KernelResult {
     let round = |value: i128, scale: i32, digits: i32| -> Option<i128> {
-        let drop = scale - digits;
+        let drop = scale.saturating_sub(digits);
         if drop <= 0 {
             return Some(value);
         }
-        let unit = 10_i128.checked_pow(drop as u32)?;
+        // Half of such a unit is more than any value.
+        let Some(unit) = 10_i128.checked_pow(drop as u32) else { return Some(0) };
         let quotient =
             if truncate { Some(value / unit) } else { decimal::divide_half_up(value, unit) };
         quotient?.checked_mul(unit)
@@ -314,6 +315,9 @@ fn round_rows(
 fn round_real(value: f64, digits: i32, truncate: bool) -> f64 {
     if !value.is_finite() || digits > 300 {
         return value;
+    }
+    if digits < -300 {
+        return 0.0;
     }
     if truncate || digits < 0 {
         let unit = 10_f64.powi(digits);

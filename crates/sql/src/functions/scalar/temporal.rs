@@ -468,7 +468,7 @@ fn timestampdiff(arguments: &Arguments<'_>) -> BindResult {
             let Some((from, to)) = from.get(row).zip(to.get(row)) else { return Ok(None) };
             let difference = match unit.months() {
                 Some(months) => months_between(from, to) / months,
-                None => (to - from) / unit.millis().unwrap_or(1),
+                None => to.wrapping_sub(from) / unit.millis().unwrap_or(1),
             };
             Ok(Some(difference as i32))
         })
@@ -518,7 +518,7 @@ fn timestampadd(arguments: &Arguments<'_>) -> BindResult {
             Some(months) => {
                 let (days, of_day) = calendar::split_millis(millis);
                 let date = Date::from_days(days).plus_months(count.saturating_mul(months));
-                date.to_days() * MILLIS_PER_DAY + of_day
+                date.to_millis().wrapping_add(of_day)
             }
             None => millis.wrapping_add(count.wrapping_mul(unit.millis().unwrap_or(1))),
         };
@@ -582,13 +582,13 @@ fn floor_to(unit: Unit, millis: i64) -> i64 {
                 month: number.rem_euclid(12) as u32 + 1,
                 day: 1,
             };
-            first.to_days() * MILLIS_PER_DAY
+            first.to_millis()
         }
         // Weeks start on Sunday, as Calcite has it.
-        (Unit::Week, None) => (days - calendar::iso_weekday(days) % 7) * MILLIS_PER_DAY,
+        (Unit::Week, None) => (days - calendar::iso_weekday(days) % 7).wrapping_mul(MILLIS_PER_DAY),
         (unit, None) => {
             let length = unit.millis().unwrap_or(1);
-            millis.div_euclid(length) * length
+            millis.div_euclid(length).wrapping_mul(length)
         }
     }
 }
@@ -597,8 +597,8 @@ fn next_unit(unit: Unit, floor: i64) -> i64 {
     match unit.months() {
         Some(months) => {
             let (days, _) = calendar::split_millis(floor);
-            Date::from_days(days).plus_months(months).to_days() * MILLIS_PER_DAY
+            Date::from_days(days).plus_months(months).to_millis()
         }
-        None => floor + unit.millis().unwrap_or(1),
+        None => floor.wrapping_add(unit.millis().unwrap_or(1)),
     }
 }

@@ -5,7 +5,9 @@ use datafusion::arrow::datatypes::Int32Type;
 use super::kernel;
 use super::operators::int_of_text;
 use crate::functions::signature::{Arguments, BindResult, Bound, FunctionDef, Want};
-use crate::functions::values::{Bytes, Ints, Kernel, Text, bools, bytes, numbers, texts};
+use crate::functions::values::{
+    Bytes, Ints, Kernel, Text, bools, bytes, check_value_bytes, numbers, texts,
+};
 use crate::types::SqlType;
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
@@ -64,7 +66,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
                     return Ok(false);
                 };
                 let times = usize::try_from(times).unwrap_or(0);
-                bounded(text.len().saturating_mul(times))?;
+                check_value_bytes(text.len().saturating_mul(times))?;
                 out.extend(std::iter::repeat_n(text, times));
                 Ok(true)
             })
@@ -126,16 +128,6 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
         Ok(Bound::new(params, SqlType::STRING, kernel).fallible())
     }),
 ];
-
-/// Bytes that a function may make out of one row.
-const MAX_RESULT_BYTES: usize = 64 << 20;
-
-fn bounded(bytes: usize) -> Result<(), String> {
-    if bytes > MAX_RESULT_BYTES {
-        return Err(format!("the result would have more than {MAX_RESULT_BYTES} bytes"));
-    }
-    Ok(())
-}
 
 fn utf8_only(charset: &str) -> Result<(), String> {
     match charset.to_ascii_uppercase().as_str() {
@@ -316,11 +308,12 @@ fn pad(arguments: &Arguments<'_>, left: bool) -> BindResult {
                 return Ok(false);
             };
             let Ok(length) = usize::try_from(length) else { return Ok(false) };
-            bounded(length)?;
             let missing = length.saturating_sub(text.chars().count());
             if missing > 0 && pad.is_empty() {
                 return Ok(false);
             }
+            // A character of the padding has up to four bytes.
+            check_value_bytes(text.len().saturating_add(missing.saturating_mul(4)))?;
             let padding = pad.chars().cycle().take(missing);
             if left {
                 out.extend(padding);
@@ -349,6 +342,8 @@ fn replace(arguments: &Arguments<'_>) -> BindResult {
             if search.is_empty() {
                 out.push_str(text);
             } else {
+                let times = text.matches(search).count();
+                check_value_bytes(text.len().saturating_add(new.len().saturating_mul(times)))?;
                 out.push_str(&text.replace(search, new));
             }
             Ok(true)
@@ -389,7 +384,7 @@ fn position(arguments: &Arguments<'_>, search: usize, text: usize) -> BindResult
             let skip = match &from {
                 None => 0,
                 Some(from) => match from.get(row) {
-                    Some(from) => usize::try_from(from - 1).unwrap_or(0),
+                    Some(from) => usize::try_from(from.saturating_sub(1)).unwrap_or(0),
                     None => return Ok(None),
                 },
             };
@@ -421,7 +416,7 @@ fn overlay(arguments: &Arguments<'_>) -> BindResult {
                     None => return Ok(false),
                 },
             };
-            let skip = usize::try_from(start - 1).ok().filter(|skip| *skip <= count);
+            let skip = usize::try_from(start.saturating_sub(1)).ok().filter(|skip| *skip <= count);
             let Some(skip) = skip else {
                 out.push_str(text);
                 return Ok(true);

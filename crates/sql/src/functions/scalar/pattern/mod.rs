@@ -10,7 +10,9 @@ use regex::Regex;
 
 use super::kernel;
 use crate::functions::signature::{Arguments, BindError, BindResult, Bound, FunctionDef, Want};
-use crate::functions::values::{Ints, Kernel, KernelError, Text, bools, numbers, texts};
+use crate::functions::values::{
+    Ints, Kernel, KernelError, Text, bools, check_value_bytes, numbers, texts,
+};
 use crate::types::SqlType;
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
@@ -154,12 +156,34 @@ fn replace(arguments: &Arguments<'_>) -> BindResult {
             else {
                 return Ok(false);
             };
-            let new = braced_groups(new);
-            out.push_str(&patterns.get(pattern)?.replace_all(text, new.as_str()));
+            let regex = patterns.get(pattern)?;
+            replace_all(&regex, text, &braced_groups(new), out)?;
             Ok(true)
         })
     });
     Ok(shared.bound(params, SqlType::STRING, kernel))
+}
+
+/// Writes the text with every match replaced, as long as it does not get too long.
+fn replace_all(
+    regex: &Regex,
+    text: &str,
+    replacement: &str,
+    out: &mut String,
+) -> Result<(), KernelError> {
+    let mut kept = 0;
+    for captures in regex.captures_iter(text) {
+        let Some(found) = captures.get(0) else { continue };
+        out.push_str(&text[kept..found.start()]);
+        // A group is at most as long as the match.
+        let groups = replacement.bytes().filter(|byte| *byte == b'$').count();
+        let most = replacement.len().saturating_add(groups.saturating_mul(found.len()));
+        check_value_bytes(out.len().saturating_add(most))?;
+        captures.expand(replacement, out);
+        kept = found.end();
+    }
+    out.push_str(&text[kept..]);
+    Ok(())
 }
 
 /// Java ends a group's number at the first character that is no digit; the regex engine
