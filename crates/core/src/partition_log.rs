@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ids::{Offset, ProducerId, TopicId, TopicPartition};
+use crate::record_batch::BatchHeader;
 use crate::time::Millis;
 
 /// The range limits of a partition. `start <= last_stable <= high_watermark <= end`.
@@ -84,6 +85,16 @@ pub struct AbortedTransaction {
     pub first_offset: Offset,
     /// Offset of the marker that ended it.
     pub last_offset: Offset,
+}
+
+impl AbortedTransaction {
+    /// Whether a batch is of this transaction, so that readers of committed records have
+    /// to leave it out.
+    pub fn covers(&self, batch: &BatchHeader) -> bool {
+        batch.attributes.is_transactional()
+            && batch.producer_id == self.producer.0
+            && (self.first_offset..self.last_offset).contains(&batch.base_offset)
+    }
 }
 
 /// Why the log refused. The variants are what a caller does differently.

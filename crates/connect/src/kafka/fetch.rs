@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use thalweg_core::ids::Offset;
-use thalweg_core::partition_log::{Isolation, LogError, PartitionLog};
+use thalweg_core::ids::{Offset, ProducerId};
+use thalweg_core::partition_log::{AbortedTransaction, Isolation, LogError, PartitionLog};
 use thalweg_core::record_batch::{BatchError, BatchHeader};
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
@@ -30,6 +30,21 @@ pub(super) struct Piece {
     pub(super) next: Offset,
     /// The batches.
     pub(super) bytes: Bytes,
+    /// What of them never happened, by producer and place.
+    aborted: Arc<[AbortedTransaction]>,
+}
+
+impl Piece {
+    /// Whether the records of one of its batches are to be read: not those of a marker or
+    /// of an aborted transaction.
+    pub(super) fn counts(&self, batch: &BatchHeader) -> bool {
+        // Transactions of one producer do not overlap: the last that began is the one.
+        let place = (ProducerId(batch.producer_id), batch.base_offset);
+        let began =
+            self.aborted.partition_point(|gone| (gone.producer, gone.first_offset) <= place);
+        let aborted = began.checked_sub(1).is_some_and(|last| self.aborted[last].covers(batch));
+        !batch.attributes.is_control() && !aborted
+    }
 }
 
 /// The bytes of a source's pieces that wait.
@@ -111,7 +126,12 @@ impl Feed {
             next = header.next_offset();
             rest = rest.get(header.size..).unwrap_or_default();
         }
-        Ok((next > at).then_some(Piece { from: at, next, bytes }))
+        if next <= at {
+            return Ok(None);
+        }
+        let mut aborted = self.log.aborted(at, next)?;
+        aborted.sort_unstable_by_key(|gone| (gone.producer, gone.first_offset));
+        Ok(Some(Piece { from: at, next, bytes, aborted: aborted.into() }))
     }
 
     fn header(&self, bytes: &[u8], at: Offset) -> Result<BatchHeader> {

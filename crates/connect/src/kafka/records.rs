@@ -30,7 +30,7 @@ pub(super) fn each_record(
         if header.base_offset >= wanted.end {
             break;
         }
-        if header.next_offset() <= wanted.start || header.attributes.is_control() {
+        if header.next_offset() <= wanted.start || !piece.counts(header) {
             continue;
         }
         let corrupt = |error| feed.corrupt(header.base_offset, &error);

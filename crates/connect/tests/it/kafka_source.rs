@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
-use thalweg_core::partition_log::LogStore;
-use thalweg_core::record_batch::{Compression, ControlKind, control_batch};
+use thalweg_core::partition_log::{LogStore, append_durably};
+use thalweg_core::record_batch::{
+    BatchBuilder, Compression, ControlKind, NewRecord, control_batch,
+};
 use thalweg_stream::StreamError;
 use thalweg_stream::connector::Connectors;
 use thalweg_stream::source::{SourceRef, SplitInfo};
@@ -85,19 +87,35 @@ fn any_offset_is_a_boundary() {
 }
 
 #[test]
-fn control_batches_are_passed_over() {
+fn markers_and_aborted_records_are_passed_over() {
     let world = World::new();
     world.log.create_topic("in", 1, &[]).unwrap();
-    world.produce_values("in", 0, &["{\"n\":1}"]);
     let log = world.log.partition("in", 0).unwrap();
-    let end = control_batch(ControlKind::Commit, 7, 0, 0, 1).unwrap();
-    if thalweg_core::partition_log::append_durably(&*log, end).is_err() {
-        return; // A log that takes no transactions has none to pass over.
-    }
-    world.produce_values("in", 0, &["{\"n\":2}"]);
+    let put = |batch| append_durably(&*log, batch).unwrap();
+    let end = |kind, producer| put(control_batch(kind, producer, 0, 0, 1).unwrap());
+    let part = |producer: i64, sequence: i32, n: i32| {
+        let builder = BatchBuilder::new(Compression::None);
+        let mut batch = builder.producer(producer, 0, sequence).transactional(true);
+        let value = format!("{{\"n\":{n}}}");
+        batch.push(&NewRecord { value: Some(value.as_bytes()), ..NewRecord::default() }).unwrap();
+        put(batch.build().unwrap());
+    };
+    world.produce_values("in", 0, &["{\"n\":1}"]);
+    part(7, 0, 2);
+    part(8, 0, 3);
+    part(7, 1, -1);
+    world.produce_values("in", 0, &["{\"n\":4}"]);
+    end(ControlKind::Commit, 8);
+    part(8, 1, 5);
+    end(ControlKind::Abort, 7);
+    part(7, 2, 6);
+    end(ControlKind::Commit, 7);
+    end(ControlKind::Commit, 8);
+    part(9, 0, -2);
     let source = source(&world, &[]);
     let split = source.splits().unwrap().remove(0);
-    assert_eq!(read_all(&source, &split).rows, ["{\"n\":1}", "{\"n\":2}"]);
+    let rows = [1, 3, 4, 5, 6].map(|n| format!("{{\"n\":{n}}}"));
+    assert_eq!(read_all(&source, &split).rows, rows);
 }
 
 #[test]
