@@ -79,6 +79,25 @@
 //! found again when it is read. A partition whose directory vanished as a whole cannot
 //! be told from one that was never written to.
 //!
+//! # Transactions
+//!
+//! Records of an open transaction are written like others; the *last stable offset* stays
+//! at the first of them until a marker (a control batch) ends it. A marker that aborts is
+//! listed beside its segment, so that a reader of committed records is told what to leave
+//! out ([`PartitionLog::aborted`](thalweg_core::partition_log::PartitionLog::aborted)).
+//! The lists are derived: how many entries one has stands in a durable place, and what
+//! does not fit is built again from the batches.
+//!
+//! # Compaction
+//!
+//! Of a topic with `cleanup.policy=compact` the newest record of each key is kept. Full
+//! segments are written anew beside the old ones and take their place by one rename;
+//! offsets stay, some are missing then. The last batch of a producer and of a segment
+//! stays at least as a header. What a job has pinned and what is of an open transaction is
+//! not touched.
+//!
+//! # Failures
+//!
 //! A failed sync stops the log for good ([`LogOptions::on_fatal`]): nobody knows what is
 //! durable then, and asking again may lie. Running out of space does not: the append is
 //! refused, what it wrote is cut off, and later ones may succeed.

@@ -112,6 +112,11 @@ impl Log {
         maintenance::retain(&self.shared, now)
     }
 
+    /// Compacts where that is due, as of wall time `now`. Returns how many partitions.
+    pub fn compaction_step(&self, now: Millis) -> usize {
+        maintenance::compact(&self.shared, now)
+    }
+
     /// Forgets expired producers and saves snapshots of the others where due.
     pub fn producers_step(&self) {
         maintenance::tend_producers(&self.shared);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thalweg_core::env::JoinHandle;
 use thalweg_core::ids::Offset;
-use thalweg_core::partition_log::PartitionLog;
+use thalweg_core::partition_log::{LogError, PartitionLog};
 use thalweg_core::time::Millis;
 
 use crate::partition::Partition;
@@ -28,6 +28,8 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle>> {
     }
     let own = shared.clone();
     threads.push(shared.env.spawn.spawn("log-tend", Box::new(move || tend_loop(&own)))?);
+    let own = shared.clone();
+    threads.push(shared.env.spawn.spawn("log-compact", Box::new(move || compact_loop(&own)))?);
     Ok(threads)
 }
 
@@ -51,6 +53,33 @@ fn tend_loop(shared: &Shared) {
         }
         scrubber.step(shared, ticks);
     }
+}
+
+fn compact_loop(shared: &Shared) {
+    let pause = Duration::from_millis(shared.options.compaction_check_ms.max(1));
+    while shared.pause(pause) {
+        compact(shared, shared.env.clock.wall_ms());
+    }
+}
+
+/// Runs a pass of compaction over each partition where one is due; returns over how many.
+pub(crate) fn compact(shared: &Shared, now: Millis) -> usize {
+    let mut count = 0;
+    for partition in shared.all_partitions() {
+        match partition.compact(now) {
+            Ok(ran) => count += usize::from(ran),
+            // Stopped, or its segments were deleted meanwhile.
+            Err(
+                LogError::Stopped
+                | LogError::UnknownPartition { .. }
+                | LogError::OffsetOutOfRange { .. },
+            ) => {}
+            Err(error) => {
+                tracing::warn!(partition = %partition.name(), %error, "compaction failed");
+            }
+        }
+    }
+    count
 }
 
 /// Deletes old segments of all partitions; returns how many.

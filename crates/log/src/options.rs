@@ -33,6 +33,11 @@ pub struct LogOptions {
     pub max_producers: usize,
     /// How often old segments are looked for (`log.retention.check.interval.ms`).
     pub retention_check_ms: u64,
+    /// How often compacted topics are looked at (`log.cleaner.backoff.ms`).
+    pub compaction_check_ms: u64,
+    /// Memory for the keys of one pass of compaction (`log.cleaner.dedupe.buffer.size`),
+    /// at most; one that does not get to the end in it goes on with another pass.
+    pub compaction_map_bytes: usize,
     /// How fast old data is read again to find damage; 0 switches it off.
     pub scrub_bytes_per_second: u64,
 }
@@ -51,6 +56,8 @@ impl Default for LogOptions {
             producer_id_expiration_ms: 86_400_000,
             max_producers: 20_000,
             retention_check_ms: 30_000,
+            compaction_check_ms: 15_000,
+            compaction_map_bytes: 64 << 20,
             scrub_bytes_per_second: 4 << 20,
         }
     }

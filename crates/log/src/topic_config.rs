@@ -53,6 +53,8 @@ enum Accepts {
     Between(i64, i64),
     /// A share between 0 and 1.
     Share,
+    /// One or several of these words, separated by commas.
+    AnyOf(&'static [&'static str]),
     /// One of these words; the text says why there are no others.
     OneOf(&'static [&'static str], &'static str),
 }
@@ -73,8 +75,9 @@ const SETTINGS: &[Setting] = &[
         name: "cleanup.policy",
         default: "delete",
         kind: ConfigType::List,
-        accepts: Accepts::OneOf(&["delete"], "compaction is not supported yet"),
-        doc: "Old segments are deleted by time and size.",
+        accepts: Accepts::AnyOf(&["compact", "delete"]),
+        doc: "delete: old segments are deleted by time and size; compact: of each key the newest \
+              record is kept; both may be given.",
     },
     Setting {
         name: "compression.type",
@@ -88,7 +91,7 @@ const SETTINGS: &[Setting] = &[
         default: "86400000",
         kind: ConfigType::Long,
         accepts: Accepts::From(0),
-        doc: "Of compaction only: no effect.",
+        doc: "How long compaction keeps tombstones and the ends of transactions.",
     },
     Setting {
         name: "file.delete.delay.ms",
@@ -123,7 +126,7 @@ const SETTINGS: &[Setting] = &[
         default: "9223372036854775807",
         kind: ConfigType::Long,
         accepts: Accepts::From(1),
-        doc: "Of compaction only: no effect.",
+        doc: "Time after which a record is compacted at latest.",
     },
     Setting {
         name: "max.message.bytes",
@@ -159,14 +162,14 @@ const SETTINGS: &[Setting] = &[
         default: "0.5",
         kind: ConfigType::Double,
         accepts: Accepts::Share,
-        doc: "Of compaction only: no effect.",
+        doc: "Share of a partition that must be new before it is compacted again.",
     },
     Setting {
         name: "min.compaction.lag.ms",
         default: "0",
         kind: ConfigType::Long,
         accepts: Accepts::From(0),
-        doc: "Of compaction only: no effect.",
+        doc: "Time for which a record is not compacted.",
     },
     Setting {
         name: "min.insync.replicas",
@@ -233,9 +236,32 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// A share in millionths, so that settings can be compared.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Share(pub u32);
+
+impl Share {
+    /// Whether a part of a whole is more than this share of it.
+    pub fn is_exceeded(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * 1_000_000 > u128::from(whole) * u128::from(self.0)
+    }
+}
+
 /// The settings of a topic that the log acts on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TopicConfig {
+    /// `cleanup.policy` has `delete`.
+    pub delete: bool,
+    /// `cleanup.policy` has `compact`.
+    pub compact: bool,
+    /// `delete.retention.ms`.
+    pub delete_retention_ms: i64,
+    /// `min.cleanable.dirty.ratio`.
+    pub min_cleanable_dirty_ratio: Share,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`.
+    pub max_compaction_lag_ms: i64,
     /// `max.message.bytes`.
     pub max_message_bytes: usize,
     /// `message.timestamp.type`.
@@ -271,8 +297,16 @@ impl TopicConfig {
         }
         let number = |name: &str| value_of(name, config).parse::<i64>().unwrap_or_default();
         let limit = |name: &str| Some(number(name)).filter(|&limit| limit >= 0);
+        let policy = |word| list(value_of("cleanup.policy", config)).any(|given| given == word);
+        let ratio = value_of("min.cleanable.dirty.ratio", config).parse().unwrap_or(0.5);
         let stamped = value_of("message.timestamp.type", config) == "LogAppendTime";
         Ok(Self {
+            delete: policy("delete"),
+            compact: policy("compact"),
+            delete_retention_ms: number("delete.retention.ms"),
+            min_cleanable_dirty_ratio: Share((ratio * 1e6) as u32),
+            min_compaction_lag_ms: number("min.compaction.lag.ms"),
+            max_compaction_lag_ms: number("max.compaction.lag.ms"),
             max_message_bytes: number("max.message.bytes") as usize,
             timestamp_type: if stamped {
                 TimestampType::LogAppendTime
@@ -286,6 +320,15 @@ impl TopicConfig {
             segment_bytes: number("segment.bytes") as u64,
             segment_ms: number("segment.ms"),
         })
+    }
+}
+
+impl TopicConfig {
+    /// Whether appends have to be checked record by record.
+    pub(crate) fn looks_into_records(&self) -> bool {
+        let created = self.timestamp_type == TimestampType::CreateTime;
+        let limit = self.timestamp_before_max_ms.min(self.timestamp_after_max_ms);
+        self.compact || (created && limit < i64::MAX)
     }
 }
 
@@ -346,11 +389,23 @@ fn check(name: &str, value: &str) -> Result<(), String> {
         Accepts::Share if !value.parse().is_ok_and(|share| (0.0..=1.0).contains(&share)) => {
             Err(format!("'{name}' must be between 0 and 1, but is '{value}'"))
         }
+        Accepts::AnyOf(words) => {
+            let given: Vec<_> = list(value).collect();
+            match given.iter().find(|given| !words.contains(given)) {
+                None if !given.is_empty() => Ok(()),
+                _ => Err(format!("'{name}' must be of {}, but is '{value}'", words.join(", "))),
+            }
+        }
         Accepts::OneOf(words, why) if !words.contains(&value) => {
             Err(format!("'{name}' must be {}, but is '{value}': {why}", words.join(" or ")))
         }
         _ => Ok(()),
     }
+}
+
+/// The parts of a list.
+fn list(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 /// Edit distance (Levenshtein 1966), for suggestions.
@@ -391,7 +446,8 @@ mod tests {
     fn what_is_refused_says_why() {
         for (name, value, says) in [
             ("retention.sm", "5", "did you mean 'retention.ms'"),
-            ("cleanup.policy", "compact", "compaction is not supported yet"),
+            ("cleanup.policy", "compacted", "of compact, delete"),
+            ("cleanup.policy", " , ", "of compact, delete"),
             ("retention.ms", "soon", "whole number"),
             ("retention.ms", "-2", "at least -1"),
             ("segment.bytes", "3", "between 1024"),

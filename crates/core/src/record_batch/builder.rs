@@ -85,23 +85,12 @@ impl BatchBuilder {
             .timestamp
             .checked_sub(self.base_timestamp)
             .ok_or(BatchError::Malformed("timestamps too far apart for one batch"))?;
-        let len = record_len(record, timestamp_delta, self.count);
-        let fits = i32::try_from(self.bytes.len() + len + 10).is_ok();
-        if !fits || self.count == i32::MAX {
+        if self.count == i32::MAX {
             return Err(BatchError::Malformed("too much for one batch"));
         }
-        let out = &mut self.bytes;
-        varint::put(out, len as i64);
-        out.push(0);
-        varint::put(out, timestamp_delta);
-        varint::put(out, i64::from(self.count));
-        put_nullable(out, record.key);
-        put_nullable(out, record.value);
-        varint::put(out, record.headers.len() as i64);
-        for (key, value) in record.headers {
-            put_nullable(out, Some(key.as_bytes()));
-            put_nullable(out, *value);
-        }
+        let headers = record.headers.iter().map(|(key, value)| (key.as_bytes(), *value));
+        let deltas = (timestamp_delta, self.count);
+        put_record(&mut self.bytes, deltas, record.key, record.value, headers)?;
         self.max_timestamp = if self.count == 0 {
             record.timestamp
         } else {
@@ -134,14 +123,7 @@ impl BatchBuilder {
         if self.count == 0 {
             return Err(BatchError::Malformed("a batch without records"));
         }
-        if self.compression != Compression::None {
-            let mut packed = vec![0; HEADER_BYTES];
-            compress(self.compression, &self.bytes[HEADER_BYTES..], &mut packed)?;
-            self.bytes = packed;
-        }
-        if i32::try_from(self.bytes.len() - LENGTH_PREFIX_BYTES).is_err() {
-            return Err(BatchError::Malformed("too much for one batch"));
-        }
+        self.bytes = pack(self.bytes, self.compression)?;
         let (producer_id, producer_epoch, base_sequence) = self.producer;
         let fields = BatchHeader {
             base_offset: 0,
@@ -162,18 +144,55 @@ impl BatchBuilder {
     }
 }
 
-fn record_len(record: &NewRecord<'_>, timestamp_delta: i64, offset_delta: i32) -> usize {
-    let headers: usize = record
-        .headers
-        .iter()
-        .map(|(key, value)| nullable_len(Some(key.as_bytes())) + nullable_len(*value))
-        .sum();
-    1 + varint::len(timestamp_delta)
+/// Compresses the records behind the place for the header, and checks that a batch can
+/// hold them.
+pub(super) fn pack(bytes: Vec<u8>, compression: Compression) -> Result<Vec<u8>, BatchError> {
+    let mut packed = bytes;
+    if compression != Compression::None {
+        let plain = std::mem::replace(&mut packed, vec![0; HEADER_BYTES]);
+        compress(compression, &plain[HEADER_BYTES..], &mut packed)?;
+    }
+    match i32::try_from(packed.len() - LENGTH_PREFIX_BYTES) {
+        Ok(_) => Ok(packed),
+        Err(_) => Err(BatchError::Malformed("too much for one batch")),
+    }
+}
+
+/// Appends a record: its timestamp and offset less those of the batch, its fields.
+pub(super) fn put_record<'a>(
+    out: &mut Vec<u8>,
+    (timestamp_delta, offset_delta): (i64, i32),
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone,
+) -> Result<(), BatchError> {
+    let (mut count, mut header_bytes) = (0, 0);
+    for (key, value) in headers.clone() {
+        count += 1;
+        header_bytes += nullable_len(Some(key)) + nullable_len(value);
+    }
+    let len = 1
+        + varint::len(timestamp_delta)
         + varint::len(i64::from(offset_delta))
-        + nullable_len(record.key)
-        + nullable_len(record.value)
-        + varint::len(record.headers.len() as i64)
-        + headers
+        + nullable_len(key)
+        + nullable_len(value)
+        + varint::len(count)
+        + header_bytes;
+    if i32::try_from(out.len() + len + 10).is_err() {
+        return Err(BatchError::Malformed("too much for one batch"));
+    }
+    varint::put(out, len as i64);
+    out.push(0);
+    varint::put(out, timestamp_delta);
+    varint::put(out, i64::from(offset_delta));
+    put_nullable(out, key);
+    put_nullable(out, value);
+    varint::put(out, count);
+    for (key, value) in headers {
+        put_nullable(out, Some(key));
+        put_nullable(out, value);
+    }
+    Ok(())
 }
 
 fn nullable_len(bytes: Option<&[u8]>) -> usize {

@@ -49,10 +49,11 @@ pub enum TimestampType {
 pub struct Attributes(pub i16);
 
 impl Attributes {
+    pub(super) const COMPRESSION: i16 = 7;
     const TIMESTAMP_TYPE: i16 = 1 << 3;
     const TRANSACTIONAL: i16 = 1 << 4;
     const CONTROL: i16 = 1 << 5;
-    const DELETE_HORIZON: i16 = 1 << 6;
+    pub(super) const DELETE_HORIZON: i16 = 1 << 6;
 
     /// Attributes with these properties.
     pub fn new(compression: Compression, transactional: bool, control: bool) -> Self {
@@ -67,7 +68,7 @@ impl Attributes {
     /// # Errors
     /// [`BatchError::UnknownCodec`].
     pub fn compression(self) -> Result<Compression, BatchError> {
-        Compression::from_id((self.0 & 7) as u8)
+        Compression::from_id((self.0 & Self::COMPRESSION) as u8)
     }
 
     /// Who set the timestamps.
@@ -233,6 +234,12 @@ impl BatchHeader {
     /// Whether an idempotent producer sent the batch.
     pub fn has_producer(&self) -> bool {
         self.producer_id >= 0
+    }
+
+    /// From when on compaction may remove the tombstones or the marker in the batch
+    /// (KIP-534); `None` where that is not decided yet.
+    pub fn delete_horizon(&self) -> Option<Millis> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
     }
 
     /// Sequence number of the last record; sequences wrap from the largest to 0.

@@ -16,7 +16,7 @@
 //!
 //! - [`BatchHeader`], [`split`]: look at batches without decoding records;
 //! - [`RecordBatch::records`]: read the records, borrowed from the batch;
-//! - [`BatchBuilder`]: write a batch.
+//! - [`BatchBuilder`]: write a batch; [`Retained`]: write one again with fewer records.
 //!
 //! Nothing here allocates by a number that came in the bytes; the only growing buffer is
 //! that of decompression, and [`DecompressionLimits`] bound it.
@@ -25,6 +25,7 @@ mod builder;
 mod compression;
 mod header;
 mod reader;
+mod retained;
 #[cfg(test)]
 mod tests;
 mod varint;
@@ -39,6 +40,7 @@ pub use header::{
     set_append_time, set_base_offset, set_leader_epoch, split,
 };
 pub use reader::{Header, Headers, Record, Records};
+pub use retained::Retained;
 
 /// Why bytes are not a record batch, or not one that is taken.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -8,7 +8,9 @@ use bytes::{Bytes, BytesMut};
 use thalweg_core::env::{Disk, DiskFile};
 use thalweg_core::ids::ProducerId;
 use thalweg_core::partition_log::{Appended, LogError};
-use thalweg_core::record_batch::{self, BatchError, TimestampType};
+use thalweg_core::record_batch::{
+    self, BatchError, DecompressionLimits, RecordBatch, TimestampType,
+};
 use thalweg_core::time::Millis;
 
 use super::producer_state::{Incoming, Refusal, Repeated, Staged};
@@ -102,6 +104,9 @@ impl Partition {
             check_time(header.max_timestamp, config, now).map_err(|detail| {
                 LogError::InvalidTimestamp { partition: self.name.clone(), detail }
             })?;
+            if config.looks_into_records() && !header.attributes.is_control() {
+                self.check_records(&batch, config, now)?;
+            }
             let control =
                 header.attributes.is_control().then(|| end_marker(batch.bytes())).flatten();
             incoming.push(Incoming { header, control });
@@ -111,6 +116,28 @@ impl Partition {
             return Err(LogError::InvalidBatch { partition: self.name.clone(), detail });
         }
         Ok(incoming)
+    }
+
+    /// What only the records themselves tell.
+    fn check_records(
+        &self,
+        batch: &RecordBatch<'_>,
+        config: &TopicConfig,
+        now: Millis,
+    ) -> Result<(), LogError> {
+        let mut scratch = Vec::new();
+        let records = batch.records(&mut scratch, &DecompressionLimits::default());
+        for record in records.map_err(|error| self.invalid(error))? {
+            let record = record.map_err(|error| self.invalid(error))?;
+            if config.compact && record.key.is_none() {
+                let detail = "a compacted topic takes no record without a key".to_owned();
+                return Err(LogError::InvalidBatch { partition: self.name.clone(), detail });
+            }
+            check_time(record.timestamp, config, now).map_err(|detail| {
+                LogError::InvalidTimestamp { partition: self.name.clone(), detail }
+            })?;
+        }
+        Ok(())
     }
 
     fn invalid(&self, error: BatchError) -> LogError {
@@ -227,8 +254,7 @@ impl Partition {
 
     fn begin_index(&self, segment: &Segment) -> IndexState {
         let path = self.path(segment.base, segment::INDEX_SUFFIX);
-        let (topic, partition) = self.owner();
-        match index::create(&*self.shared.env.disk, &path, (topic, partition, segment.base)) {
+        match index::create(&*self.shared.env.disk, &path, self.owner_of(segment)) {
             Ok(file) => {
                 self.shared.files.put(self.key(segment.base, FileKind::Index), file);
                 IndexState::Ready(0)
@@ -290,7 +316,7 @@ impl Partition {
         let Some(segment) = view.segments.last_mut() else { return };
         let before = *segment;
         for Incoming { header, .. } in incoming {
-            segment.max_written.add(header.max_timestamp, header.base_offset);
+            segment.max_written.add(header);
         }
         segment.end = next;
         segment.written = writer.position + len;

@@ -65,7 +65,8 @@ impl Partition {
         file: &dyn DiskFile,
     ) -> io::Result<Located> {
         let start = self.floor(segment, Key::Offset(offset), file)?;
-        let mut scan = Scan::new(file, start.position, segment.committed, start.base_offset);
+        let mut scan = Scan::new(file, start.position, segment.committed, start.base_offset)
+            .with_gaps(segment.has_gaps());
         loop {
             match scan.next(false)? {
                 Step::Batch { header, position } if header.next_offset() > offset => {
@@ -191,10 +192,8 @@ impl Partition {
     }
 
     fn check_index(&self, segment: &Segment, expected: u32) -> Option<u32> {
-        let (topic, partition) = self.owner();
-        let owner = (topic, partition, segment.base);
         let file = self.index_file(segment.base).ok()?;
-        let (count, _) = index::check(&*file, owner, segment.written).ok()??;
+        let (count, _) = index::check(&*file, self.owner_of(segment), segment.written).ok()??;
         (count == expected).then_some(count)
     }
 
@@ -204,12 +203,12 @@ impl Partition {
         let path = self.path(segment.base, segment::INDEX_SUFFIX);
         let suffix = format!("{}{}", segment::INDEX_SUFFIX, segment::TEMPORARY_SUFFIX);
         let temporary = self.path(segment.base, &suffix);
-        let (topic, partition) = self.owner();
-        let file = index::create(disk, &temporary, (topic, partition, segment.base))?;
+        let file = index::create(disk, &temporary, self.owner_of(segment))?;
         let batches = self.segment_file(segment.base)?;
         let interval = self.shared.options.index_interval_bytes;
         let mut builder = IndexBuilder::new(&*file, segment.base, interval);
-        let mut scan = Scan::new(&*batches, mark::DATA_START, segment.written, segment.base);
+        let mut scan = Scan::new(&*batches, mark::DATA_START, segment.written, segment.base)
+            .with_gaps(segment.has_gaps());
         loop {
             match scan.next(false)? {
                 Step::Batch { header, position } => {

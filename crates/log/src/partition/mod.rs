@@ -1,6 +1,8 @@
 //! A partition: its segments on disk, what of them may be read, and who waits for more.
 //!
-//! Three locks, always taken in this order:
+//! Locks, always taken in this order:
+//! - `compaction` lets one compaction run at a time; `layout` serialises what removes or
+//!   replaces segments; `files_stay` is held by readers while they use a segment's files;
 //! - `marks` serialises commits and everything else that writes durable marks; held
 //!   while syncing;
 //! - `writer` serialises appends;
@@ -8,6 +10,7 @@
 
 mod append;
 mod commit;
+mod compaction;
 mod locate;
 pub(crate) mod producer_state;
 mod read;
@@ -35,12 +38,15 @@ use thalweg_core::time::Millis;
 
 use crate::files::{FileKey, FileKind};
 use crate::mark::Mark;
+use crate::segment::aborted::Aborted;
+use crate::segment::index::Owner;
 use crate::segment::{self, Segment};
 use crate::shared::Shared;
 use crate::topic_config::TopicConfig;
 use producer_state::{Producer, ProducerState};
 
 pub(crate) use commit::CommitState;
+use compaction::CompactionState;
 pub(crate) use locate::Hints;
 
 /// One partition of the embedded log.
@@ -60,6 +66,11 @@ pub struct Partition {
     watchers: Arc<Mutex<Watchers>>,
     commit_state: AtomicU8,
     index_rebuild: Mutex<()>,
+    /// Held by readers, so that compaction puts no other files in place meanwhile.
+    files_stay: RwLock<()>,
+    /// Held while segments are removed or replaced.
+    layout: Mutex<()>,
+    compaction: Mutex<CompactionState>,
 }
 
 /// State of commits.
@@ -145,6 +156,9 @@ impl Partition {
             watchers: Arc::default(),
             commit_state: AtomicU8::new(CommitState::Idle as u8),
             index_rebuild: Mutex::default(),
+            files_stay: RwLock::default(),
+            layout: Mutex::default(),
+            compaction: Mutex::default(),
         });
         shared.partitions.lock().push(Arc::downgrade(&partition));
         partition
@@ -165,6 +179,11 @@ impl Partition {
 
     fn owner(&self) -> (u128, i32) {
         (self.topic_id.0, self.name.partition)
+    }
+
+    fn owner_of(&self, segment: &Segment) -> Owner {
+        let (partition, base, generation) = (self.owner(), segment.base, segment.generation);
+        Owner { partition, base, generation }
     }
 
     fn unknown(&self) -> LogError {
@@ -322,7 +341,12 @@ impl PartitionLog for Partition {
     }
 
     fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, LogError> {
-        self.aborted_between(from, to)
+        let plain = |entry: Aborted| AbortedTransaction {
+            producer: ProducerId(entry.producer),
+            first_offset: entry.first,
+            last_offset: entry.last,
+        };
+        Ok(self.aborted_between(from, to)?.into_iter().map(plain).collect())
     }
 
     fn delete_before(&self, offset: Offset) -> Result<Offset, LogError> {

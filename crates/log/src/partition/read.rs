@@ -1,5 +1,7 @@
 //! Reading: whole batches as they were written, checked on the way out.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use thalweg_core::ids::Offset;
 use thalweg_core::partition_log::{Isolation, LogError};
@@ -10,7 +12,7 @@ use super::Partition;
 use super::locate::{Located, Place};
 use crate::segment::index::Key;
 use crate::segment::scan::{Scan, Step};
-use crate::segment::{self, Segment};
+use crate::segment::{self, MaxTime, Segment};
 
 /// Bytes that a read takes at least: a smaller request may still get a whole batch.
 const MIN_READ_BYTES: u64 = 4 << 10;
@@ -27,6 +29,7 @@ impl Partition {
         max_bytes: usize,
         isolation: Isolation,
     ) -> Result<Bytes, LogError> {
+        let _files = self.files_stay.read();
         let (segment, limit, hint) = {
             let view = self.view.lock();
             if view.deleted {
@@ -93,7 +96,8 @@ impl Partition {
                 .map_err(|error| self.unreadable(from, &error))?;
         }
         let budget = max_bytes.max(first);
-        let checked = self.check_read(&bytes, place.base_offset, limit, budget)?;
+        let wanted = Wanted { from: place.base_offset, limit, budget, gaps: segment.has_gaps() };
+        let checked = self.check_read(&bytes, &wanted)?;
         bytes.truncate(checked.len);
         let end = place.position + checked.len as u64;
         self.view.lock().hints.put(checked.next, segment.base, end);
@@ -101,15 +105,9 @@ impl Partition {
     }
 
     /// Keeps the whole, good batches at the front that fit and lie below the limit.
-    fn check_read(
-        &self,
-        bytes: &[u8],
-        base_offset: Offset,
-        limit: Offset,
-        budget: usize,
-    ) -> Result<Checked, LogError> {
-        let mut checked = Checked { len: 0, next: base_offset };
-        while checked.len < bytes.len() && checked.next < limit {
+    fn check_read(&self, bytes: &[u8], wanted: &Wanted) -> Result<Checked, LogError> {
+        let mut checked = Checked { len: 0, next: wanted.from };
+        while checked.len < bytes.len() && checked.next < wanted.limit {
             let rest = &bytes[checked.len..];
             let first = checked.len == 0;
             if !first && batch_size(rest).is_none_or(|size| size > rest.len()) {
@@ -120,11 +118,14 @@ impl Partition {
                 Ok(*batch.header())
             });
             let detail = match good {
-                Ok(header) if header.base_offset == checked.next => {
-                    if !first && checked.len + header.size > budget {
+                Ok(header)
+                    if header.base_offset == checked.next
+                        || (wanted.gaps && header.base_offset > checked.next) =>
+                {
+                    if !first && checked.len + header.size > wanted.budget {
                         break;
                     }
-                    if header.next_offset() > limit {
+                    if header.next_offset() > wanted.limit {
                         break;
                     }
                     checked.len += header.size;
@@ -146,7 +147,7 @@ impl Partition {
     }
 
     /// Damage found while reading.
-    fn damaged(&self, offset: Offset, detail: String) -> LogError {
+    pub(super) fn damaged(&self, offset: Offset, detail: String) -> LogError {
         {
             let view = self.view.lock();
             if view.deleted || offset < view.offsets.start {
@@ -161,7 +162,7 @@ impl Partition {
     }
 
     /// A read failed: also where retention or deletion took the file away meanwhile.
-    fn unreadable(&self, offset: Offset, error: &std::io::Error) -> LogError {
+    pub(super) fn unreadable(&self, offset: Offset, error: &std::io::Error) -> LogError {
         let view = self.view.lock();
         if view.deleted || offset < view.offsets.start {
             return self.unknown_or_gone(offset, &view);
@@ -179,6 +180,7 @@ impl Partition {
     }
 
     pub(super) fn first_at_or_after(&self, time: Millis) -> Result<Option<Timed>, LogError> {
+        let _files = self.files_stay.read();
         let (segments, start, limit) = {
             let view = self.view.lock();
             let late = |segment: &&Segment| segment.max_committed.time >= time;
@@ -197,21 +199,45 @@ impl Partition {
     }
 
     pub(super) fn find_max_timestamp(&self) -> Result<Option<Timed>, LogError> {
-        let (best, start) = {
+        let _files = self.files_stay.read();
+        let (mut segments, start) = {
             let view = self.view.lock();
+            (view.segments.clone(), view.offsets.start)
+        };
+        let newest = |segments: &[Segment]| {
             let mut best: Option<Segment> = None;
-            for segment in &view.segments {
+            for segment in segments {
                 let time = segment.max_committed.time;
                 if time >= 0 && best.is_none_or(|best| time > best.max_committed.time) {
                     best = Some(*segment);
                 }
             }
-            (best, view.offsets.start)
+            best
         };
-        let Some(segment) = best else { return Ok(None) };
+        let best = newest(&segments);
+        if let Some(first) = best.filter(|best| best.max_committed.at < start) {
+            // Deleted records have had the largest one of the first segment.
+            if let Some(segment) = segments.iter_mut().find(|segment| segment.base == first.base) {
+                segment.max_committed = self.max_time_from(&first, start)?;
+            }
+        }
+        let Some(segment) = newest(&segments) else { return Ok(None) };
         let max = segment.max_committed;
         let wanted = |record: &Record<'_>| record.timestamp >= max.time && record.offset >= start;
         self.first_record(&segment, Key::Offset(max.at), max.time, wanted)
+    }
+
+    /// The largest timestamp in a segment among the records from `start` on.
+    fn max_time_from(&self, segment: &Segment, start: Offset) -> Result<MaxTime, LogError> {
+        let max = Cell::new(MaxTime::NONE);
+        let larger = |record: &Record<'_>| {
+            if record.offset >= start && record.timestamp > max.get().time {
+                max.set(MaxTime { time: record.timestamp, at: record.offset });
+            }
+            false
+        };
+        self.first_record(segment, Key::Offset(start), 0, larger)?;
+        Ok(max.get())
     }
 
     /// The first record from the key's place on that is wanted, looking only into
@@ -227,7 +253,8 @@ impl Partition {
         let file = self.segment_file(segment.base).map_err(|error| self.io_error(&path, &error))?;
         let failed = |error: std::io::Error| self.unreadable(segment.base, &error);
         let floor = self.floor(segment, key, &*file).map_err(failed)?;
-        let mut scan = Scan::new(&*file, floor.position, segment.committed, floor.base_offset);
+        let mut scan = Scan::new(&*file, floor.position, segment.committed, floor.base_offset)
+            .with_gaps(segment.has_gaps());
         let mut scratch = Vec::new();
         loop {
             let (header, position) = match scan.next(false).map_err(failed)? {
@@ -257,6 +284,7 @@ impl Partition {
     /// and over about `budget` bytes. Returns how many it read, and where to go on
     /// unless that was all.
     pub(crate) fn scrub(&self, from: Offset, budget: u64) -> (u64, Option<Offset>) {
+        let _files = self.files_stay.read();
         let (segment, next_base, start) = {
             let view = self.view.lock();
             let start = from.max(view.offsets.start);
@@ -283,7 +311,8 @@ impl Partition {
     ) -> std::io::Result<(u64, Option<Offset>)> {
         let file = self.segment_file(segment.base)?;
         let floor = self.floor(segment, Key::Offset(start), &*file)?;
-        let mut scan = Scan::new(&*file, floor.position, segment.committed, floor.base_offset);
+        let mut scan = Scan::new(&*file, floor.position, segment.committed, floor.base_offset)
+            .with_gaps(segment.has_gaps());
         loop {
             let read = scan.position() - floor.position;
             if read >= budget && scan.expected() > start {
@@ -299,6 +328,15 @@ impl Partition {
             }
         }
     }
+}
+
+/// What a read is to give.
+struct Wanted {
+    from: Offset,
+    limit: Offset,
+    budget: usize,
+    /// Whether offsets may be missing between the batches.
+    gaps: bool,
 }
 
 struct Checked {

@@ -32,6 +32,7 @@ impl Partition {
     fn delete_expired(&self, now: Millis) -> Result<usize, LogError> {
         let config = self.config();
         self.close_expired_segment(&config, now)?;
+        let _layout = self.layout.lock();
         let mut marks = self.marks.lock();
         self.shared.still_whole()?;
         let Some(active) = marks.active else { return Ok(0) };
@@ -84,6 +85,7 @@ impl Partition {
     }
 
     fn delete_up_to(&self, before: Offset) -> Result<Offset, LogError> {
+        let _layout = self.layout.lock();
         let mut marks = self.marks.lock();
         self.shared.check_running()?;
         {
@@ -118,12 +120,21 @@ impl Partition {
     /// The last segment is never deleted; one in which all is too old is closed, so that
     /// it goes the next time.
     fn close_expired_segment(&self, config: &TopicConfig, now: Millis) -> Result<(), LogError> {
+        self.close_segment_where(|last| config.delete && is_old(last, config, now), now)
+    }
+
+    /// Closes the last segment where it is durable, has something in it, and is `due`.
+    pub(super) fn close_segment_where(
+        &self,
+        due: impl Fn(&Segment) -> bool,
+        now: Millis,
+    ) -> Result<(), LogError> {
         let expired = || {
             let view = self.view.lock();
             let whole = view.damage.is_none() && !view.deleted;
             view.segments.last().is_some_and(|last| {
                 let durable = last.committed == last.written && last.data_bytes() > 0;
-                whole && durable && is_old(last, config, now)
+                whole && durable && due(last)
             })
         };
         if !expired() {
@@ -158,11 +169,12 @@ impl Partition {
         for pair in view.segments.windows(2) {
             let segment = &pair[0];
             let rest = size - segment.data_bytes();
-            let surplus = config.retention_bytes.is_some_and(|limit| rest >= limit)
+            let surplus = (config.delete
+                && config.retention_bytes.is_some_and(|limit| rest >= limit))
                 || segment.end <= view.released;
             if pair[1].base > active
                 || segment.end > keep_from
-                || !(surplus || is_old(segment, config, now))
+                || !(surplus || (config.delete && is_old(segment, config, now)))
             {
                 break;
             }
@@ -172,7 +184,7 @@ impl Partition {
         log_start
     }
 
-    fn remove_segment(&self, base: Offset) {
+    pub(super) fn remove_segment(&self, base: Offset) {
         let files = [
             (FileKind::Batches, LOG_SUFFIX),
             (FileKind::Index, INDEX_SUFFIX),

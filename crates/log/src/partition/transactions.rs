@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use thalweg_core::env::{DiskFile, OpenMode};
-use thalweg_core::ids::{Offset, ProducerId};
-use thalweg_core::partition_log::{AbortedTransaction, LogError};
+use thalweg_core::ids::Offset;
+use thalweg_core::partition_log::LogError;
 use thalweg_core::record_batch::{BatchHeader, ControlKind, EndMarker};
 
 use super::Partition;
@@ -15,7 +15,6 @@ use super::producer_state::Listed;
 use crate::files::FileKind;
 use crate::mark::DATA_START;
 use crate::segment::aborted::{self, Aborted};
-use crate::segment::index::Owner;
 use crate::segment::scan::{Scan, Step};
 use crate::segment::{ABORTED_SUFFIX, IndexState, Segment, TEMPORARY_SUFFIX};
 use crate::shared::is_storage_full;
@@ -26,7 +25,7 @@ impl Partition {
         for entry in aborts {
             let Some(last) = self.view.lock().segments.last().copied() else { return };
             let IndexState::Ready(count) = last.aborted else { return };
-            let file = if count == 0 { self.begin_list(last.base) } else { self.list(last.base) };
+            let file = if count == 0 { self.begin_list(&last) } else { self.list(last.base) };
             let written = file.and_then(|file| aborted::write(&*file, last.base, count, entry));
             // Derived: built again when it is looked for.
             let state = written.map_or(IndexState::Lost, |()| IndexState::Ready(count + 1));
@@ -34,15 +33,10 @@ impl Partition {
         }
     }
 
-    fn owner_of(&self, base: Offset) -> Owner {
-        let (topic, partition) = self.owner();
-        (topic, partition, base)
-    }
-
-    fn begin_list(&self, base: Offset) -> io::Result<Arc<dyn DiskFile>> {
-        let path = self.path(base, ABORTED_SUFFIX);
-        let file = aborted::create(&*self.shared.env.disk, &path, self.owner_of(base))?;
-        self.shared.files.put(self.key(base, FileKind::Aborted), file.clone());
+    fn begin_list(&self, segment: &Segment) -> io::Result<Arc<dyn DiskFile>> {
+        let path = self.path(segment.base, ABORTED_SUFFIX);
+        let file = aborted::create(&*self.shared.env.disk, &path, self.owner_of(segment))?;
+        self.shared.files.put(self.key(segment.base, FileKind::Aborted), file.clone());
         Ok(file)
     }
 
@@ -90,7 +84,8 @@ impl Partition {
         &self,
         from: Offset,
         to: Offset,
-    ) -> Result<Vec<AbortedTransaction>, LogError> {
+    ) -> Result<Vec<Aborted>, LogError> {
+        let _files = self.files_stay.read();
         let bases: Vec<Offset> = {
             let view = self.view.lock();
             let after = view.segments.partition_point(|segment| segment.base <= from);
@@ -103,9 +98,7 @@ impl Partition {
                 break;
             }
         }
-        found.sort_unstable_by_key(|aborted: &AbortedTransaction| {
-            (aborted.first_offset, aborted.producer)
-        });
+        found.sort_unstable_by_key(|aborted: &Aborted| (aborted.first, aborted.producer));
         Ok(found)
     }
 
@@ -115,7 +108,7 @@ impl Partition {
         base: Offset,
         from: Offset,
         to: Offset,
-        found: &mut Vec<AbortedTransaction>,
+        found: &mut Vec<Aborted>,
     ) -> Result<bool, LogError> {
         let before = found.len();
         for _ in 0..2 {
@@ -124,11 +117,7 @@ impl Partition {
             let Some((file, count)) = usable else { return Ok(false) };
             let collected = aborted::each_from(&*file, base, count, from, |entry| {
                 if entry.first < to {
-                    found.push(AbortedTransaction {
-                        producer: ProducerId(entry.producer),
-                        first_offset: entry.first,
-                        last_offset: entry.last,
-                    });
+                    found.push(*entry);
                 }
                 entry.last_stable >= to
             });
@@ -165,7 +154,7 @@ impl Partition {
             IndexState::Unchecked(count) => {
                 let checked = self
                     .list(base)
-                    .and_then(|file| aborted::check(&*file, self.owner_of(base), count));
+                    .and_then(|file| aborted::check(&*file, self.owner_of(&segment), count));
                 checked.unwrap_or(false).then_some(count)
             }
             IndexState::Lost => None,
@@ -185,7 +174,7 @@ impl Partition {
         let path = self.path(wanted.base, ABORTED_SUFFIX);
         let temporary = self.path(wanted.base, &format!("{ABORTED_SUFFIX}{TEMPORARY_SUFFIX}"));
         let disk = &*self.shared.env.disk;
-        let file = aborted::create(disk, &temporary, self.owner_of(wanted.base))?;
+        let file = aborted::create(disk, &temporary, self.owner_of(wanted))?;
         let segments: Vec<Segment> = {
             let view = self.view.lock();
             view.segments.iter().filter(|segment| segment.base <= wanted.base).copied().collect()
@@ -193,7 +182,8 @@ impl Partition {
         let (mut open, mut count) = (OpenTransactions::default(), 0);
         for segment in segments {
             let batches = self.segment_file(segment.base)?;
-            let mut scan = Scan::new(&*batches, DATA_START, segment.written, segment.base);
+            let mut scan = Scan::new(&*batches, DATA_START, segment.written, segment.base)
+                .with_gaps(segment.has_gaps());
             loop {
                 let (header, position) = match scan.next(false)? {
                     Step::Batch { header, position } => (header, position),

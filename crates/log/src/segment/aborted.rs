@@ -1,7 +1,7 @@
 //! The aborted transactions of a segment, by the offset of the marker that ended them.
 //!
 //! ```text
-//!  head: envelope (topic id, partition, base offset), zeros up to 64
+//!  head: envelope (topic id, partition, base offset[, generation]), zeros up to 64
 //!  entry: producer i64   first offset i64   marker's offset i64   last stable offset
 //!         after it i64   crc32c u32
 //! ```
@@ -99,7 +99,7 @@ pub(crate) fn check(file: &dyn DiskFile, owner: Owner, count: u32) -> io::Result
     }
     let (mut number, mut before) = (0, -1);
     while number < count {
-        let Ok(entries) = read(file, owner.2, number, count)? else { return Ok(false) };
+        let Ok(entries) = read(file, owner.base, number, count)? else { return Ok(false) };
         for entry in &entries {
             if entry.last <= before || entry.first > entry.last {
                 return Ok(false);
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    const OWNER: Owner = (7, 1, 100);
+    const OWNER: Owner = Owner { partition: (7, 1), base: 100, generation: 0 };
 
     fn entry(number: u32) -> Aborted {
         let last = 110 + i64::from(number) * 10;
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(from(&*file, 599, 6081), [6090]);
         assert!(check(&*file, OWNER, 600).unwrap());
         assert!(!check(&*file, OWNER, 601).unwrap(), "one is missing");
-        assert!(!check(&*file, (7, 1, 101), 600).unwrap(), "of another segment");
+        assert!(!check(&*file, Owner { base: 101, ..OWNER }, 600).unwrap(), "of another segment");
         file.write_at(&[0xaa], place(30) + 3).unwrap();
         assert!(check(&*file, OWNER, 30).unwrap());
         assert!(!check(&*file, OWNER, 31).unwrap());

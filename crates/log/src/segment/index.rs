@@ -5,7 +5,7 @@
 //! are searched by offset and by time.
 //!
 //! ```text
-//!  head: envelope (topic id, partition, base offset), zeros up to 64
+//!  head: envelope (topic id, partition, base offset[, generation]), zeros up to 64
 //!  entry: offset - base u32   position u32   largest timestamp before i64   crc32c u32
 //! ```
 //!
@@ -29,8 +29,19 @@ const ENTRY_BYTES: usize = 20;
 /// Entries read at once when an index is checked.
 const CHECK_ENTRIES: usize = 2048;
 
-/// Whose index it is: topic id, partition, base offset of the segment.
-pub(crate) type Owner = (u128, i32, Offset);
+/// Version of the head of a segment that compaction has written anew.
+const COMPACTED_VERSION: u16 = 2;
+
+/// Which segment a derived file belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Owner {
+    /// Id of the topic and number of the partition.
+    pub(crate) partition: (u128, i32),
+    /// Base offset of the segment.
+    pub(crate) base: Offset,
+    /// Its generation: what belongs to another one is worth nothing.
+    pub(crate) generation: u32,
+}
 
 /// An entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,11 +91,16 @@ pub(super) fn has_head(magic: &Magic, file: &dyn DiskFile, owner: Owner) -> io::
 }
 
 fn head(magic: &Magic, owner: Owner) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(28);
-    payload.extend_from_slice(&owner.0.to_be_bytes());
-    payload.extend_from_slice(&owner.1.to_be_bytes());
-    payload.extend_from_slice(&owner.2.to_be_bytes());
-    let mut head = format::seal(magic, &payload);
+    let mut payload = Vec::with_capacity(32);
+    payload.extend_from_slice(&owner.partition.0.to_be_bytes());
+    payload.extend_from_slice(&owner.partition.1.to_be_bytes());
+    payload.extend_from_slice(&owner.base.to_be_bytes());
+    let mut head = if owner.generation == 0 {
+        format::seal(magic, &payload)
+    } else {
+        payload.extend_from_slice(&owner.generation.to_be_bytes());
+        format::seal_version(magic, COMPACTED_VERSION, &payload)
+    };
     head.resize(HEAD_BYTES, 0);
     head
 }
@@ -161,7 +177,7 @@ pub(crate) fn check(
         let take = (total - count).min(CHECK_ENTRIES as u32) as usize * ENTRY_BYTES;
         file.read_exact_at(&mut chunk[..take], place(count))?;
         for bytes in chunk[..take].chunks_exact(ENTRY_BYTES) {
-            let Ok(entry) = decode(owner.2, bytes) else { return Ok(Some((count, last))) };
+            let Ok(entry) = decode(owner.base, bytes) else { return Ok(Some((count, last))) };
             let follows = last.is_none_or(|last| {
                 entry.offset > last.offset
                     && entry.position > last.position
@@ -227,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    const OWNER: Owner = (7, 1, 100);
+    const OWNER: Owner = Owner { partition: (7, 1), base: 100, generation: 0 };
 
     fn entry(number: u32) -> IndexEntry {
         IndexEntry {
@@ -253,7 +269,8 @@ mod tests {
         assert_eq!(find(Key::Time(3)), Some(entry(7)));
         assert_eq!(check(&*file, OWNER, u64::MAX).unwrap(), Some((50, Some(entry(49)))));
         assert_eq!(check(&*file, OWNER, 10_192).unwrap(), Some((2, Some(entry(1)))));
-        assert_eq!(check(&*file, (7, 2, 100), u64::MAX).unwrap(), None, "of another partition");
+        assert_eq!(check(&*file, Owner { partition: (7, 2), ..OWNER }, u64::MAX).unwrap(), None);
+        assert_eq!(check(&*file, Owner { generation: 1, ..OWNER }, u64::MAX).unwrap(), None);
         file.write_at(&[0xaa], place(30) + 3).unwrap();
         assert_eq!(check(&*file, OWNER, u64::MAX).unwrap(), Some((30, Some(entry(29)))));
         assert!(super::find(&*file, 100, 50, Key::Offset(405)).unwrap().is_err());

@@ -3,6 +3,7 @@
 pub(crate) mod aborted;
 pub(crate) mod index;
 pub(crate) mod scan;
+pub(crate) mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use thalweg_core::env::{Disk, DiskFile, OpenMode};
 use thalweg_core::ids::Offset;
+use thalweg_core::record_batch::BatchHeader;
 use thalweg_core::time::Millis;
 
 use crate::format::Magic;
@@ -42,10 +44,12 @@ pub(crate) struct MaxTime {
 impl MaxTime {
     pub(crate) const NONE: Self = Self { time: -1, at: -1 };
 
-    /// Takes in a batch that comes later in the log.
-    pub(crate) fn add(&mut self, time: Millis, at: Offset) {
-        if time > self.time {
-            *self = Self { time, at };
+    /// Takes in a batch that comes later in the log. What is not a record has no time
+    /// that anybody could look for.
+    pub(crate) fn add(&mut self, batch: &BatchHeader) {
+        let has_records = !batch.attributes.is_control() && batch.record_count > 0;
+        if has_records && batch.max_timestamp > self.time {
+            *self = Self { time: batch.max_timestamp, at: batch.base_offset };
         }
     }
 }
@@ -97,6 +101,10 @@ pub(crate) struct Segment {
     pub(crate) aborted: IndexState,
     /// When it was begun.
     pub(crate) created_at: Millis,
+    /// How often compaction has written it anew.
+    pub(crate) generation: u32,
+    /// What stands before this offset was compacted together with all before it.
+    pub(crate) clean_to: Offset,
 }
 
 impl Segment {
@@ -112,7 +120,14 @@ impl Segment {
             index: IndexState::Lost,
             aborted: IndexState::Ready(0),
             created_at: mark.created_at,
+            generation: mark.generation,
+            clean_to: mark.clean_to,
         }
+    }
+
+    /// Whether offsets may be missing between its batches.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.generation > 0
     }
 
     /// Bytes of batches in it.

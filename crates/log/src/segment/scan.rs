@@ -19,7 +19,7 @@ const CRC_START: u64 = 21;
 /// What is at a place of a segment.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// A batch that follows on the one before.
+    /// A batch that follows on the one before (with offsets missing where those may).
     Batch { header: BatchHeader, position: u64 },
     /// The end of the range.
     End,
@@ -33,6 +33,7 @@ pub(crate) struct Scan<'f> {
     position: u64,
     end: u64,
     expected: Offset,
+    gaps: bool,
     chunk: Vec<u8>,
     chunk_at: u64,
     next_chunk: usize,
@@ -46,10 +47,18 @@ impl<'f> Scan<'f> {
             position,
             end,
             expected,
+            gaps: false,
             chunk: Vec::new(),
             chunk_at: 0,
             next_chunk: FIRST_CHUNK_BYTES,
         }
+    }
+
+    /// Takes batches further on than expected, too: compaction has removed what was
+    /// between.
+    pub(crate) fn with_gaps(mut self, gaps: bool) -> Self {
+        self.gaps = gaps;
+        self
     }
 
     /// Where the next batch begins.
@@ -57,7 +66,7 @@ impl<'f> Scan<'f> {
         self.position
     }
 
-    /// Base offset that the next batch must have.
+    /// Base offset that the next batch must have, at least.
     pub(crate) fn expected(&self) -> Offset {
         self.expected
     }
@@ -77,7 +86,9 @@ impl<'f> Scan<'f> {
             Ok(header) => header,
             Err(error) => return Ok(Step::Bad(error.to_string())),
         };
-        if header.base_offset != self.expected {
+        let follows = header.base_offset == self.expected
+            || (self.gaps && header.base_offset > self.expected);
+        if !follows {
             return Ok(Step::Bad(format!(
                 "a batch with offset {} where {} must be",
                 header.base_offset, self.expected

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use bytes::Bytes;
 use thalweg_core::env::Env;
-use thalweg_core::partition_log::{Isolation, LogStore, append_durably};
-use thalweg_core::record_batch::{RecordBatch, split};
+use thalweg_core::partition_log::{Isolation, LogStore, PartitionLog, append_durably};
+use thalweg_core::record_batch::{
+    BatchBuilder, Compression, ControlKind, NewRecord, RecordBatch, control_batch, split,
+};
 use thalweg_log::{Log, LogOptions};
 
 use crate::support::{batch, batch_of};
@@ -124,4 +127,123 @@ fn a_pinned_reader_is_never_overtaken() {
     });
     log.retention_step(0);
     assert!(partition.offsets().start > 0, "retention did its work");
+}
+
+const KEYS: usize = 7;
+const UPDATES: i64 = 800;
+
+/// Keys are updated while the log is compacted all the time and readers go through all of
+/// it: each sees every key's newest acknowledged value, offsets in order, nothing aborted.
+#[test]
+fn readers_do_not_notice_compaction() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LogOptions {
+        max_open_files: 3,
+        index_interval_bytes: 256,
+        compaction_check_ms: 1,
+        compaction_map_bytes: 2_000,
+        ..LogOptions::default()
+    };
+    let log = Log::open(Env::real(), dir.path(), options).unwrap();
+    let config = [
+        ("cleanup.policy", "compact"),
+        ("segment.bytes", "16384"),
+        ("min.cleanable.dirty.ratio", "0"),
+        ("delete.retention.ms", "5"),
+    ];
+    let config = config.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    log.create_topic("t", 1, &config).unwrap();
+    let partition = log.partition("t", 0).unwrap();
+    let newest: [AtomicI64; KEYS] = Default::default();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            update_keys(&*partition, &newest);
+            done.store(true, Ordering::SeqCst);
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    check_keys(&*partition, &newest);
+                }
+            });
+        }
+    });
+    check_keys(&*partition, &newest);
+    assert_eq!(log.alarms(), []);
+    // What is left to compact; an hour later no marker is needed any more.
+    for hour in 1..4 {
+        log.compaction_step(Env::real().clock.wall_ms() + hour * 3_600_000);
+    }
+    check_keys(&*partition, &newest);
+    let (left, appended) = (partition.size_bytes(), UPDATES as u64 * KEYS as u64 * 150);
+    assert!(left < appended / 5, "{left} of {appended} bytes are left");
+    log.close().unwrap();
+}
+
+/// Every other update comes with an aborted one that would be wrong.
+fn update_keys(partition: &dyn PartitionLog, newest: &[AtomicI64; KEYS]) {
+    for update in 1..=UPDATES {
+        for (key, newest) in newest.iter().enumerate() {
+            if update % 2 == 0 {
+                let builder = BatchBuilder::new(Compression::None);
+                let sequence = (update / 2 - 1) as i32;
+                let builder = builder.producer(key as i64, 0, sequence).transactional(true);
+                partition.append(update_of(builder, key, -1)).unwrap();
+                let marker = control_batch(ControlKind::Abort, key as i64, 0, 0, 1).unwrap();
+                partition.append(marker).unwrap();
+            }
+            let batch = update_of(BatchBuilder::new(Compression::None), key, update);
+            if update % 50 == 0 {
+                append_durably(partition, batch).unwrap();
+                newest.store(update, Ordering::SeqCst);
+            } else {
+                partition.append(batch).unwrap();
+            }
+        }
+    }
+}
+
+fn update_of(mut builder: BatchBuilder, key: usize, update: i64) -> Bytes {
+    let (key, value) = ([key as u8], update.to_be_bytes());
+    let record = NewRecord { key: Some(&key), value: Some(&value), ..NewRecord::default() };
+    builder.push(&record).unwrap();
+    builder.build().unwrap()
+}
+
+fn check_keys(partition: &dyn PartitionLog, newest: &[AtomicI64; KEYS]) {
+    let least: Vec<i64> = newest.iter().map(|newest| newest.load(Ordering::SeqCst)).collect();
+    let mut found = [0; KEYS];
+    let mut next = 0;
+    let mut scratch = Vec::new();
+    loop {
+        let bytes =
+            partition.read(next, 1 + next as usize % 3000, Isolation::ReadCommitted).unwrap();
+        if bytes.is_empty() {
+            break;
+        }
+        let from = next;
+        next = split(&bytes).last().unwrap().unwrap().header().next_offset();
+        let aborted = partition.aborted(from, next).unwrap();
+        let mut last = -1;
+        for batch in split(&bytes) {
+            let batch = batch.unwrap();
+            let header = *batch.header();
+            assert!(header.base_offset > last && header.last_offset() >= from);
+            last = header.last_offset();
+            if header.attributes.is_control() || aborted.iter().any(|gone| gone.covers(&header)) {
+                continue;
+            }
+            for record in batch.records(&mut scratch, &Default::default()).unwrap() {
+                let record = record.unwrap();
+                let key = usize::from(record.key.unwrap()[0]);
+                let update = i64::from_be_bytes(record.value.unwrap().try_into().unwrap());
+                assert!(update > found[key], "key {key}: {update} after {}", found[key]);
+                found[key] = update;
+            }
+        }
+    }
+    for (key, (found, least)) in found.iter().zip(&least).enumerate() {
+        assert!(found >= least, "key {key}: {least} was acknowledged, {found} is the newest");
+    }
 }

@@ -45,7 +45,7 @@ impl List<'_> {
             Some(file) => file.clone(),
             None => aborted::create(self.disk, &self.path, self.owner)?,
         };
-        aborted::write(&*file, self.owner.2, self.count, entry)?;
+        aborted::write(&*file, self.owner.base, self.count, entry)?;
         self.file = Some(file);
         self.count += 1;
         Ok(())
@@ -136,7 +136,8 @@ impl Recovery<'_> {
             return Ok(Ok(0));
         }
         let (offset, position) = self.floor(segment, state, from);
-        let mut scan = Scan::new(&*segment.file, position, state.written, offset);
+        let mut scan =
+            Scan::new(&*segment.file, position, state.written, offset).with_gaps(state.has_gaps());
         let mut bytes = 0;
         let replayed = list.is_some();
         loop {
@@ -217,7 +218,8 @@ impl Recovery<'_> {
     }
 
     fn index_owner(&self, segment: &Found) -> index::Owner {
-        (self.owner.0, self.owner.1, segment.base)
+        let generation = segment.mark.map_or(0, |mark| mark.generation);
+        index::Owner { partition: self.owner, base: segment.base, generation }
     }
 
     /// Adds to the index of the last segment what it lacks; returns the bytes since its

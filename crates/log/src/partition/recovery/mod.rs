@@ -106,6 +106,7 @@ impl Recovery<'_> {
         if found.is_empty() {
             return Ok(self.without_segments(&listing));
         }
+        self.remove_replaced(&mut found)?;
         let log_start =
             found.iter().filter_map(|f| f.mark).map(|mark| mark.log_start).max().unwrap_or(0);
         if !self.clean {
@@ -223,6 +224,30 @@ impl Recovery<'_> {
         Ok(())
     }
 
+    /// Removes what compaction has put into another segment: files within the range of a
+    /// segment that it has written.
+    fn remove_replaced(&self, found: &mut Vec<Found>) -> io::Result<()> {
+        let ranges: Vec<_> = found
+            .iter()
+            .filter_map(|segment| segment.mark)
+            .filter(|mark| mark.generation > 0 && mark.sealed)
+            .map(|mark| mark.base + 1..mark.durable)
+            .collect();
+        let replaced = found
+            .extract_if(.., |segment| ranges.iter().any(|range| range.contains(&segment.base)));
+        let replaced: Vec<Offset> = replaced.map(|segment| segment.base).collect();
+        if replaced.is_empty() {
+            return Ok(());
+        }
+        // The new segment's name first: it may be in the page cache alone.
+        self.disk.sync_dir(self.dir).map_err(failed_sync)?;
+        for base in replaced {
+            self.disk.remove_file(&file_path(self.dir, base, LOG_SUFFIX))?;
+            self.remove_derived(base)?;
+        }
+        Ok(())
+    }
+
     /// Removes what a deletion of old segments left.
     fn remove_before(&self, log_start: Offset, found: &mut Vec<Found>) -> io::Result<()> {
         while found.get(1).is_some_and(|next| next.base <= log_start) {
@@ -315,11 +340,12 @@ impl Recovery<'_> {
 fn survey(segment: &Found, below: Offset) -> Segment {
     let mark = segment.mark.unwrap_or(Mark { base: segment.base, ..Mark::default() });
     let mut state = Segment::begun(&mark);
-    let mut scan = Scan::new(&*segment.file, DATA_START, segment.len.max(DATA_START), segment.base);
+    let mut scan = Scan::new(&*segment.file, DATA_START, segment.len.max(DATA_START), segment.base)
+        .with_gaps(state.has_gaps());
     loop {
         match scan.next(false) {
             Ok(Step::Batch { header, .. }) => {
-                state.max_written.add(header.max_timestamp, header.base_offset);
+                state.max_written.add(&header);
                 state.end = scan.expected();
                 state.written = scan.position();
             }

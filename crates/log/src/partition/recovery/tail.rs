@@ -124,7 +124,7 @@ fn walk_tail(segment: &Found, mark: &Mark) -> io::Result<Walked> {
     let bad = loop {
         match scan.next(true)? {
             Step::Batch { header, .. } => {
-                state.max_written.add(header.max_timestamp, header.base_offset);
+                state.max_written.add(&header);
             }
             Step::End => break None,
             Step::Bad(detail) => break Some(detail),
