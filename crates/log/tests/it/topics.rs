@@ -41,8 +41,8 @@ fn names_numbers_and_settings_are_checked() {
     for partitions in [0, -1, 10_001] {
         assert!(log.create_topic("t", partitions, &[]).is_err());
     }
-    let refused = log.create_topic("t", 1, &config(&[("cleanup.policy", "compact")]));
-    assert!(refused.unwrap_err().to_string().contains("compaction is not supported yet"));
+    let refused = log.create_topic("t", 1, &config(&[("cleanup.policy", "shred")]));
+    assert!(refused.unwrap_err().to_string().contains("must be of compact, delete"));
     log.create_topic("t", 2, &[]).unwrap();
     assert!(matches!(log.create_topic("t", 1, &[]), Err(LogError::TopicExists { .. })));
     assert!(matches!(log.add_partitions("t", 2), Err(LogError::InvalidTopic { .. })));
@@ -59,6 +59,67 @@ fn names_numbers_and_settings_are_checked() {
     let described = log.describe_topic("t").unwrap();
     let entry = described.iter().find(|entry| entry.name == "retention.ms").unwrap();
     assert_eq!((entry.value.as_str(), entry.source), ("77", ConfigSource::Topic));
+}
+
+#[test]
+fn altered_settings_are_in_force_at_once_and_durable() {
+    let sim = SimEnv::new(1);
+    let log = open(&sim);
+    log.create_topic("t", 1, &config(&[("retention.ms", "77")])).unwrap();
+    let partition = partition(&log);
+    let change = |name: &str, value: Option<&str>| (name.to_owned(), value.map(str::to_owned));
+    let alter = |changes: &[_]| log.alter_topic("t", changes);
+    let meta = alter(&[change("max.message.bytes", Some("100")), change("retention.ms", None)]);
+    assert_eq!(meta.unwrap().config, config(&[("max.message.bytes", "100")]));
+    let large = batch(&[&[0; 100]]);
+    assert!(matches!(partition.append(large.clone()), Err(LogError::TooLarge { .. })));
+    for (name, value) in [
+        ("max.message.bytes", Some("many")),
+        ("max.message.byte", Some("1")),
+        ("max.message.byte", None),
+    ] {
+        let refused = alter(&[change("retention.ms", Some("1")), change(name, value)]);
+        assert!(matches!(refused, Err(LogError::InvalidTopic { .. })), "{refused:?}");
+    }
+    let unknown = log.alter_topic("u", &[]);
+    assert!(matches!(unknown, Err(LogError::UnknownPartition { .. })));
+    assert_eq!(log.topic("t").unwrap().config, config(&[("max.message.bytes", "100")]));
+    sim.crash();
+    drop((log, partition));
+    let log = open(&sim);
+    assert_eq!(log.topic("t").unwrap().config, config(&[("max.message.bytes", "100")]));
+    log.alter_topic("t", &[change("max.message.bytes", None)]).unwrap();
+    log.partition("t", 0).unwrap().append(large).unwrap();
+    log.alter_topic("t", &[change("message.timestamp.type", Some("LogAppendTime"))]).unwrap();
+    let stamped = log.partition("t", 0).unwrap().append(batch(&[b"x"])).unwrap();
+    assert_eq!(stamped.append_time, sim.clock.wall_ms());
+}
+
+/// Every record counts, not only the newest of its batch.
+#[test]
+fn timestamps_out_of_range_are_refused() {
+    let sim = SimEnv::new(1);
+    let log = open(&sim);
+    let settings =
+        [("message.timestamp.before.max.ms", "1000"), ("message.timestamp.after.max.ms", "500")];
+    log.create_topic("t", 1, &config(&settings)).unwrap();
+    let partition = partition(&log);
+    let now = sim.clock.wall_ms();
+    for codec in Compression::ALL {
+        let append = |ages: &[i64]| {
+            let mut builder = BatchBuilder::new(codec);
+            for age in ages {
+                let timestamp = now - age;
+                builder.push(&NewRecord { timestamp, ..NewRecord::default() }).unwrap();
+            }
+            partition.append(builder.build().unwrap())
+        };
+        append(&[0, 1000, -500]).unwrap();
+        for ages in [[0, 1001], [0, -501], [1001, 0]] {
+            let refused = append(&ages);
+            assert!(matches!(refused, Err(LogError::InvalidTimestamp { .. })), "{refused:?}");
+        }
+    }
 }
 
 #[test]

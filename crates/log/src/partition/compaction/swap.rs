@@ -10,8 +10,8 @@ use super::rewrite::Built;
 use crate::files::FileKind;
 use crate::mark::{self, Mark};
 use crate::partition::{Hints, View};
-use crate::shared::is_storage_full;
 use crate::segment::{self, ABORTED_SUFFIX, INDEX_SUFFIX, IndexState, LOG_SUFFIX, Segment};
+use crate::shared::is_storage_full;
 
 impl Partition {
     /// Puts a new segment into the place of a group, unless something came between: false
@@ -21,16 +21,22 @@ impl Partition {
         self.shared.check_running()?;
         let disk = &self.shared.env.disk;
         let files = self.files_stay.write();
-        if !still_there(&self.view.lock(), group) {
+        let base = built.segment.base;
+        let renamed = match still_there(&self.view.lock(), group) {
+            true => disk.rename(&built.batches, &self.path(base, LOG_SUFFIX)).map(|()| true),
+            false => Ok(false),
+        };
+        let renamed = match renamed {
+            Err(error) if is_storage_full(&error) => false,
+            renamed => self.settled(renamed)?,
+        };
+        if !renamed {
             let paths = [Some(&built.batches), Some(&built.index), built.list.as_ref()];
             for path in paths.into_iter().flatten() {
                 let _ = disk.remove_file(path); // Else the next start does it.
             }
             return Ok(false);
         }
-        let base = built.segment.base;
-        let renamed = disk.rename(&built.batches, &self.path(base, LOG_SUFFIX));
-        self.settled(renamed)?;
         for kind in [FileKind::Batches, FileKind::Index, FileKind::Aborted] {
             self.shared.files.remove(self.key(base, kind));
         }
