@@ -232,3 +232,36 @@ def test_connect_standalone_copies_a_file(server):
                 assert time.time() < deadline, "Connect copied nothing"
                 time.sleep(0.1)
             assert out.read_text() == "one\ntwo\nthree\n"
+
+
+def await_lines(read, wanted, seconds=60):
+    """Asks until the answer is the wanted one."""
+    deadline = time.time() + seconds
+    while (got := read()) != wanted:
+        assert time.time() < deadline, f"{got} instead of {wanted}"
+        time.sleep(0.2)
+
+
+def counts(server, topic):
+    """The newest count of each word."""
+    main = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+    ran = subprocess.run(
+        command(main, "--bootstrap-server", server.kafka, "--topic", topic, "--from-beginning",
+                "--timeout-ms", 1500, "--property", "print.key=true"),
+        capture_output=True, text=True, timeout=TOOL_SECONDS,
+    )
+    return dict(line.split("\t") for line in ran.stdout.splitlines() if "\t" in line)
+
+
+def test_streams_counts_words(server):
+    source, counted = topic_name("java"), topic_name("java")
+    topics(server, "--create", "--topic", source, "--partitions", 2)
+    topics(server, "--create", "--topic", counted)
+    produce(server, source, "a b a\nb c\n")
+    with tempfile.TemporaryDirectory() as state:
+        words = (server.kafka, source, counted, topic_name("streams"), "at_least_once", state)
+        with running("WordCount", *words) as process:
+            await_lines(lambda: counts(server, counted), {"a": "2", "b": "2", "c": "1"})
+            produce(server, source, "c c\n")
+            await_lines(lambda: counts(server, counted), {"a": "2", "b": "2", "c": "3"})
+            assert process.poll() is None, "Streams ended by itself"
