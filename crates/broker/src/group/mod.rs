@@ -16,6 +16,7 @@ mod consumer;
 mod coordinator;
 mod describe;
 mod embedded;
+mod inbox;
 mod messages;
 mod offsets;
 mod partitions;

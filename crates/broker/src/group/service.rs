@@ -10,10 +10,12 @@ use thalweg_core::env::Env;
 use thalweg_core::ids::{Offset, ProducerId, TopicPartition};
 use thalweg_core::partition_log::{LogError, LogStore};
 use thalweg_core::record_batch::ControlKind;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::coordinator::Coordinator;
 use super::describe::{GroupDescription, GroupSummary};
+use super::inbox::Inbox;
 use super::messages::{
     CommitInput, CommitOffset, Input, MemberRef, Now, Output, Reply, Token, TransactionRef,
 };
@@ -41,9 +43,19 @@ pub(crate) struct GroupService {
     env: Env,
     store: Arc<dyn LogStore>,
     topic: Arc<OffsetsTopic>,
+    inbox: Inbox<Work>,
+    /// Locked for as long as a step takes by whoever works off the inbox, and for moments
+    /// by who looks something up while nobody does.
     inner: Mutex<Inner>,
     /// Tells the timer that something is due earlier than it thinks.
     sooner: Notify,
+}
+
+/// What comes to the coordinator.
+enum Work {
+    Request(Input, Waiting),
+    Ended { producer: ProducerId, outcome: ControlKind, marker: Offset },
+    Tick,
 }
 
 struct Inner {
@@ -101,7 +113,7 @@ impl GroupService {
             rewrite_bytes: 0,
         };
         let (topic, inner, sooner) = (Arc::new(topic), Mutex::new(inner), Notify::new());
-        let service = Self { env, store, topic, inner, sooner };
+        let service = Self { env, store, topic, inbox: Inbox::new(), inner, sooner };
         {
             let mut inner = service.inner.lock();
             service.look_at_topics(&mut inner);
@@ -115,17 +127,53 @@ impl GroupService {
 
     /// Gives the coordinator a request. The reply comes when it is due and what it says
     /// is durable.
-    pub(crate) fn submit(&self, input: Input) -> oneshot::Receiver<Reply> {
+    pub(crate) fn submit(self: &Arc<Self>, input: Input) -> oneshot::Receiver<Reply> {
         let (sender, receiver) = oneshot::channel();
-        let mut inner = self.inner.lock();
-        inner.last_token += 1;
-        let token = inner.last_token;
-        inner.waiting.insert(token, sender);
-        if self.needs_topics(&inner, &input) {
-            self.look_at_topics(&mut inner);
-        }
-        self.step(&mut inner, token, input);
+        self.bring(Work::Request(input, sender));
         receiver
+    }
+
+    fn bring(self: &Arc<Self>, work: Work) {
+        if self.inbox.bring(work) {
+            self.work_off(true);
+        }
+    }
+
+    /// Does the work that there is: here, or where it holds up no connection as soon as it
+    /// may have to wait for the disk.
+    fn work_off(self: &Arc<Self>, must_not_wait: bool) {
+        loop {
+            if must_not_wait
+                && self.topic.append_may_wait()
+                && let Ok(runtime) = Handle::try_current()
+            {
+                let this = self.clone();
+                runtime.spawn_blocking(move || this.work_off(false));
+                return;
+            }
+            let Some(work) = self.inbox.next() else { return };
+            self.work(work);
+        }
+    }
+
+    fn work(&self, work: Work) {
+        let mut inner = self.inner.lock();
+        match work {
+            Work::Request(input, sender) => {
+                inner.last_token += 1;
+                let token = inner.last_token;
+                inner.waiting.insert(token, sender);
+                if self.needs_topics(&inner, &input) {
+                    self.look_at_topics(&mut inner);
+                }
+                self.step(&mut inner, token, input);
+            }
+            Work::Ended { producer, outcome, marker } => {
+                inner.end = inner.end.max(marker.saturating_add(1));
+                self.step(&mut inner, 0, Input::TransactionEnded { producer, outcome, marker });
+            }
+            Work::Tick => self.step(&mut inner, 0, Input::Tick),
+        }
     }
 
     /// Whether the request is about topics that may have changed. Nobody tells of
@@ -155,18 +203,16 @@ impl GroupService {
     /// one after the producer's next one.
     #[expect(dead_code, reason = "for the transaction coordinator, which is on its way")]
     pub(crate) fn transaction_ended(
-        &self,
+        self: &Arc<Self>,
         producer: ProducerId,
         outcome: ControlKind,
         marker: Offset,
     ) {
-        let mut inner = self.inner.lock();
-        inner.end = inner.end.max(marker.saturating_add(1));
-        self.step(&mut inner, 0, Input::TransactionEnded { producer, outcome, marker });
+        self.bring(Work::Ended { producer, outcome, marker });
     }
 
     /// As [`GroupService::submit`], for requests that wait for nobody.
-    pub(crate) async fn ask(&self, input: Input) -> Reply {
+    pub(crate) async fn ask(self: &Arc<Self>, input: Input) -> Reply {
         let failed = Reply::Code(ErrorCode::CoordinatorNotAvailable.code());
         self.submit(input).await.unwrap_or(failed)
     }
@@ -179,9 +225,13 @@ impl GroupService {
         &self,
         look: impl FnOnce(&Coordinator) -> T,
     ) -> Result<T, LogError> {
-        let (found, end) = {
-            let inner = self.inner.lock();
-            (look(&inner.coordinator), inner.end)
+        let (found, end) = loop {
+            // What was asked for before is seen.
+            self.inbox.settled().await;
+            if let Some(inner) = self.inner.try_lock() {
+                break (look(&inner.coordinator), inner.end);
+            }
+            tokio::task::yield_now().await;
         };
         if !self.topic.is_durable(end) {
             let (sender, receiver) = oneshot::channel();
@@ -193,12 +243,12 @@ impl GroupService {
         Ok(found)
     }
 
-    /// All groups, sorted by name.
+    /// All groups, sorted by name. May wait for the disk.
     pub(crate) fn list(&self) -> Vec<GroupSummary> {
         self.inner.lock().coordinator.list()
     }
 
-    /// One group.
+    /// One group. May wait for the disk.
     pub(crate) fn describe(&self, group: &str) -> Option<GroupDescription> {
         self.inner.lock().coordinator.describe(group)
     }
@@ -208,7 +258,7 @@ impl GroupService {
     /// # Errors
     /// It has members, or the log refused.
     pub(crate) async fn commit_without_members(
-        &self,
+        self: &Arc<Self>,
         group: &str,
         offsets: Vec<(TopicPartition, Offset, String)>,
     ) -> Result<(), CommitError> {
@@ -243,14 +293,18 @@ impl GroupService {
     pub(crate) async fn run_timers(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
         loop {
             let wait_ms = {
-                let mut inner = self.inner.lock();
+                self.inbox.settled().await;
+                let Some(mut inner) = self.inner.try_lock() else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
                 let at = now(&self.env).monotonic_ms;
                 let due = inner.coordinator.deadline().unwrap_or(u64::MAX);
                 inner.armed_ms = due.min(at + SLEEP_MS_MAX);
                 inner.armed_ms.saturating_sub(at)
             };
             if wait_ms == 0 {
-                self.step(&mut self.inner.lock(), 0, Input::Tick);
+                self.bring(Work::Tick);
                 tokio::task::yield_now().await;
                 continue;
             }

@@ -185,6 +185,11 @@ impl OffsetsTopic {
         })
     }
 
+    /// Whether an append may have to wait for the disk.
+    pub(super) fn append_may_wait(&self) -> bool {
+        self.log.append_may_wait(BATCH_BYTES)
+    }
+
     /// Whether everything before this offset is durable.
     pub(super) fn is_durable(&self, offset: Offset) -> bool {
         self.log.offsets().high_watermark >= offset

@@ -23,12 +23,16 @@ pub(crate) async fn handle(
     let operations = request.include_authorized_operations;
     // Named twice, described once: the answer must not outgrow what there is.
     let mut seen = HashSet::new();
-    let groups = request.groups.into_iter().filter(|group| seen.insert(group.clone()));
-    let groups = groups.map(|group| describe(&context, group, operations)).collect();
+    let mut groups = Vec::with_capacity(request.groups.len());
+    for group in request.groups {
+        if seen.insert(group.clone()) {
+            groups.push(describe(&context, group, operations).await);
+        }
+    }
     context.answer(&DescribeGroupsResponse::default().with_groups(groups))
 }
 
-fn describe(context: &RequestContext, id: GroupId, operations: bool) -> DescribedGroup {
+async fn describe(context: &RequestContext, id: GroupId, operations: bool) -> DescribedGroup {
     let version = context.version();
     let mut described = DescribedGroup::default().with_group_id(id.clone());
     if !context.allows(Operation::Describe, Resource::Group(&id)) {
@@ -38,7 +42,9 @@ fn describe(context: &RequestContext, id: GroupId, operations: bool) -> Describe
         described.authorized_operations =
             context.allowed_operations(GROUP_OPERATIONS, Resource::Group(&id));
     }
-    let group = context.broker.groups.describe(&id);
+    let Ok(group) = context.broker.groups.read(|groups| groups.describe(&id)).await else {
+        return described.with_error_code(ErrorCode::CoordinatorNotAvailable.code());
+    };
     let is_classic = |group: &GroupDescription| group.summary.group_type == GroupType::Classic;
     let message = match group {
         Some(group) if is_classic(&group) => return fill(described, group, version),

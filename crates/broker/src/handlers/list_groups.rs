@@ -5,7 +5,8 @@ use kafka_protocol::messages::{GroupId, ListGroupsRequest};
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 
-use crate::group::GroupSummary;
+use crate::error_code::ErrorCode;
+use crate::group::{Coordinator, GroupSummary};
 use crate::request::{Answer, RequestContext, RequestError};
 
 pub(crate) async fn handle(
@@ -33,7 +34,10 @@ pub(crate) async fn handle(
                 .with_group_type(StrBytes::from_static_str(group.group_type.name())),
         }
     };
-    let groups = context.broker.groups.list();
+    let Ok(groups) = context.broker.groups.read(Coordinator::list).await else {
+        let code = ErrorCode::CoordinatorNotAvailable.code();
+        return context.answer(&ListGroupsResponse::default().with_error_code(code));
+    };
     let groups = groups.into_iter().filter(listed).map(row).collect();
     context.answer(&ListGroupsResponse::default().with_groups(groups))
 }

@@ -6,7 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::{CreateTopicsRequest, ProduceRequest};
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::{
+    CreateTopicsRequest, GroupId, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
+};
 use parking_lot::{Condvar, Mutex};
 use thalweg_broker::{Broker, BrokerHandle};
 use thalweg_core::env::{Disk, DiskFile, DiskLock, Entry, Env, OpenMode};
@@ -176,5 +181,44 @@ async fn partitions_that_wait_for_the_disk_hold_up_no_other_connection() {
     for (_, writer) in &mut writers {
         let (_, answer) = timeout(SOON, writer.receive::<ProduceRequest>(9)).await.expect("done");
         assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+    }
+}
+
+/// The coordinator's own topic is no exception: who commits waits, nobody else.
+#[tokio::test]
+async fn groups_that_wait_for_the_disk_hold_up_no_other_connection() {
+    let bench = Bench::new();
+    let mut other = bench.client().await;
+    let partition = OffsetCommitRequestPartition::default().with_committed_offset(7);
+    let topic = OffsetCommitRequestTopic::default()
+        .with_name(name("topic"))
+        .with_partitions(vec![partition]);
+    let mut request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(text("group")))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic]);
+    bench.create("topic").await;
+    bench.gate.set(true);
+    // The first append of all begins a segment.
+    let mut committers = Vec::new();
+    for offset in 0..4 {
+        let mut committer = bench.client().await;
+        request.topics[0].partitions[0].committed_offset = offset;
+        committer.send(5, &request).await;
+        // Looking up waits for what was committed before.
+        let fetch = OffsetFetchRequest::default().with_group_id(GroupId(text("group")));
+        committer.send(5, &fetch.with_topics(None)).await;
+        committers.push(committer);
+    }
+    for _ in 0..20 {
+        assert!(timeout(SOON, other.answers()).await.expect("not held up"));
+    }
+    bench.gate.set(false);
+    for mut committer in committers {
+        let commit = timeout(SOON, committer.receive::<OffsetCommitRequest>(5)).await;
+        assert_eq!(commit.expect("done").1.topics[0].partitions[0].error_code, 0);
+        let fetched = timeout(SOON, committer.receive::<OffsetFetchRequest>(5)).await;
+        let offset = fetched.expect("done").1.topics[0].partitions[0].committed_offset;
+        assert!((0..4).contains(&offset));
     }
 }
