@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests panic where something is not as it should be")]
 
 mod bad_records;
+mod connectors;
 mod crash;
 mod recovery;
 mod results;
