@@ -259,16 +259,6 @@ def test_commit_resume_and_metadata(server):
     client.close()
 
 
-def test_transactions_are_refused_at_once(server):
-    client = producer(server, transactional_id=topic_name("tx"))
-    try:
-        client.init_transactions(20)
-    except KafkaException as error:
-        assert error.args[0].fatal(), error
-    else:
-        raise AssertionError("a transaction was begun")
-
-
 def test_topics_are_administrated(server):
     client = admin(server)
     name = create_topic(server, "admin", partitions=2, retention_ms="3600000")

@@ -135,18 +135,6 @@ def test_idempotent_producer(server):
     client.close()
 
 
-def test_transactions_are_refused_at_once(server):
-    began = time.monotonic()
-    try:
-        client = producer(server, transactional_id=topic_name("tx"))
-        client.init_transactions()
-    except KafkaError as error:
-        assert "uthoriz" in str(error) or "not supported" in str(error), error
-        assert time.monotonic() - began < 20
-    else:
-        raise AssertionError("a transaction was begun")
-
-
 class Member(threading.Thread):
     """A consumer of a group in its own thread, as an application has it."""
 

@@ -18,6 +18,7 @@ use crate::net::memory::Memory;
 use crate::options::{BrokerOptions, Limits};
 use crate::producer_ids::ProducerIds;
 use crate::topics::Topics;
+use crate::transaction::TransactionService;
 
 /// Id of the one broker there is.
 pub(crate) const NODE_ID: BrokerId = BrokerId(1);
@@ -82,7 +83,8 @@ pub(crate) struct Broker {
     pub(crate) log: Arc<dyn LogStore>,
     pub(crate) topics: Topics,
     pub(crate) groups: Arc<GroupService>,
-    pub(crate) producer_ids: ProducerIds,
+    pub(crate) producer_ids: Arc<ProducerIds>,
+    pub(crate) transactions: Arc<TransactionService>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) limits: Limits,
     pub(crate) memory: Memory,
@@ -104,15 +106,24 @@ impl Broker {
         options: &BrokerOptions,
         local_addr: SocketAddr,
     ) -> Result<Arc<Self>, BrokerError> {
-        let producer_ids = ProducerIds::open(env.clone(), &*log)?;
+        let producer_ids = Arc::new(ProducerIds::open(env.clone(), &*log)?);
         let groups = GroupService::open(env.clone(), log.clone(), options.groups.clone())?;
+        let groups = Arc::new(groups);
+        let transactions = TransactionService::open(
+            env.clone(),
+            log.clone(),
+            groups.clone(),
+            producer_ids.clone(),
+            options.transactions.clone(),
+        )?;
         let (host, port) = options
             .advertised
             .clone()
             .unwrap_or_else(|| (local_addr.ip().to_string(), local_addr.port()));
         Ok(Arc::new(Self {
             topics: Topics::new(log.clone(), options.limits.partitions),
-            groups: Arc::new(groups),
+            groups,
+            transactions: Arc::new(transactions),
             authorizer: options.authorizer.clone(),
             limits: options.limits.clone(),
             memory: Memory::new(&options.limits),
@@ -158,6 +169,7 @@ pub struct BrokerHandle {
     stop: watch::Sender<bool>,
     listener: JoinHandle<()>,
     timers: JoinHandle<()>,
+    transactions: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for BrokerHandle {
@@ -178,8 +190,9 @@ impl BrokerHandle {
         let socket = tokio::net::TcpListener::from_std(options.listener)?;
         let (stop, stopping) = watch::channel(false);
         let timers = tokio::spawn(broker.groups.clone().run_timers(stopping.clone()));
+        let transactions = tokio::spawn(broker.transactions.clone().run(stopping.clone()));
         let listener = tokio::spawn(listener::run(broker.clone(), socket, stopping));
-        Ok(Self { broker, local_addr, stop, listener, timers })
+        Ok(Self { broker, local_addr, stop, listener, timers, transactions })
     }
 
     /// The bound address.
@@ -231,6 +244,7 @@ impl BrokerHandle {
         let _ = self.stop.send(true);
         let _ = self.listener.await;
         let _ = self.timers.await;
+        let _ = self.transactions.await;
     }
 }
 

@@ -33,3 +33,12 @@ pub(crate) fn of_log_error(error: &LogError) -> ErrorCode {
         LogError::Stopped => ErrorCode::NotLeaderOrFollower,
     }
 }
+
+/// What a client is told that is fenced and may not know it: before the version `since` of
+/// a request, Kafka had no code of its own for that.
+pub(crate) fn before_fenced(code: ErrorCode, version: i16, since: i16) -> ErrorCode {
+    match code {
+        ErrorCode::ProducerFenced if version < since => ErrorCode::InvalidProducerEpoch,
+        code => code,
+    }
+}

@@ -12,7 +12,6 @@
 //!
 //! Deliberate differences from Apache Kafka:
 //! - `acks=1` waits for fdatasync like `acks=all`;
-//! - transactions are refused;
 //! - topics that begin with `__` are the system's: clients read them at most;
 //! - an idle group's first rebalance waits 100 ms for more members, not 3 s;
 //! - members of consumer groups (KIP-848) send a heartbeat each second, not every 5 s, and
@@ -28,12 +27,14 @@ mod group;
 mod guard;
 mod handlers;
 mod internal_topic;
+mod keyed_topic;
 mod net;
 mod options;
 mod producer_ids;
 mod request;
 mod response;
 mod topics;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ pub use broker::{BrokerError, BrokerHandle, CommitError, GroupCommitter};
 pub use group::{
     CommittedOffset, GroupDescription, GroupState, GroupSummary, GroupType, MemberDescription,
 };
-pub use options::{BrokerOptions, GroupOptions, Limits};
+pub use options::{BrokerOptions, GroupOptions, Limits, TransactionOptions};
 
 /// The Kafka door.
 pub struct Broker;

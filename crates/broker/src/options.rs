@@ -21,6 +21,8 @@ pub struct BrokerOptions {
     pub limits: Limits,
     /// Behaviour of consumer groups.
     pub groups: GroupOptions,
+    /// Behaviour of transactions.
+    pub transactions: TransactionOptions,
     /// Asked by every handler.
     pub authorizer: Arc<dyn Authorizer>,
 }
@@ -35,6 +37,7 @@ impl BrokerOptions {
             default_partitions: 1,
             limits: Limits::default(),
             groups: GroupOptions::default(),
+            transactions: TransactionOptions::default(),
             authorizer: Arc::new(AllowAll),
         }
     }
@@ -152,6 +155,36 @@ impl Default for GroupOptions {
             max_offset_bytes: 64 << 20,
             max_metadata_bytes: 4_096,
             offset_retention_ms: 7 * 24 * 3_600_000,
+        }
+    }
+}
+
+/// Behaviour of transactions, under Kafka's names. Times in milliseconds.
+#[derive(Clone, Debug)]
+pub struct TransactionOptions {
+    /// Longest timeout that a producer may ask for (`transaction.max.timeout.ms`). Kafka's
+    /// 15 minutes refuse Flink's default of an hour.
+    pub max_timeout_ms: i32,
+    /// How long an id is remembered with which nothing happens
+    /// (`transactional.id.expiration.ms`).
+    pub id_expiration_ms: u64,
+    /// Most transactional ids, so that names alone cannot fill the memory.
+    pub max_ids: usize,
+    /// Bytes of transactional ids and their partitions.
+    pub max_bytes: usize,
+    /// The state is written anew, and the old records let go, when so many bytes were
+    /// written since the last time, or twice what that took.
+    pub rewrite_bytes: usize,
+}
+
+impl Default for TransactionOptions {
+    fn default() -> Self {
+        Self {
+            max_timeout_ms: 24 * 3_600_000,
+            id_expiration_ms: 7 * 24 * 3_600_000,
+            max_ids: 100_000,
+            max_bytes: 64 << 20,
+            rewrite_bytes: 8 << 20,
         }
     }
 }

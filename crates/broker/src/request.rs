@@ -51,7 +51,6 @@ pub(crate) enum RequestError {
 
 fn unsupported_hint(key: &i16) -> &'static str {
     match key {
-        24..=26 | 28 => " (transactions are not supported yet)",
         17 | 36 => " (SASL is not set up; use security.protocol=PLAINTEXT)",
         _ => "",
     }

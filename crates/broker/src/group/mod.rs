@@ -40,3 +40,4 @@ pub(crate) use messages::{
 pub use offsets::CommittedOffset;
 pub(crate) use partitions::Partitions;
 pub(crate) use service::GroupService;
+pub(crate) use store::{PARTITION as OFFSETS_PARTITION, TOPIC as OFFSETS_TOPIC};

@@ -201,7 +201,6 @@ impl GroupService {
     /// Says that the marker of a producer's transaction was written to the partition of
     /// the offsets topic, at this offset. Markers may be told of late or twice, but not
     /// one after the producer's next one.
-    #[expect(dead_code, reason = "for the transaction coordinator, which is on its way")]
     pub(crate) fn transaction_ended(
         self: &Arc<Self>,
         producer: ProducerId,

@@ -59,6 +59,9 @@ const UUID: Kind = Fixed(16);
 const ARRAY_I32: Kind = Scalars(4);
 const ARRAY_STR: Kind = Kind::Strs;
 
+/// Topics and partition numbers in requests about transactions.
+const TXN_TOPICS: Kind = Array(&[always(Str), always(ARRAY_I32)]);
+
 const LAST: i16 = i16::MAX;
 
 /// In all versions.
@@ -231,6 +234,37 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     ),
     // InitProducerId
     plain(22, 2, &[always(Str), always(I32), since(3, I64), since(3, I16)]),
+    // AddPartitionsToTxn
+    plain(
+        24,
+        3,
+        &[
+            since(
+                4,
+                Array(&[always(Str), always(I64), always(I16), always(BOOL), always(TXN_TOPICS)]),
+            ),
+            between(0, 3, Str),
+            between(0, 3, I64),
+            between(0, 3, I16),
+            between(0, 3, TXN_TOPICS),
+        ],
+    ),
+    // AddOffsetsToTxn
+    plain(25, 3, &[always(Str), always(I64), always(I16), always(Str)]),
+    // EndTxn
+    plain(26, 3, &[always(Str), always(I64), always(I16), always(BOOL)]),
+    // WriteTxnMarkers
+    plain(
+        27,
+        1,
+        &[always(Array(&[
+            always(I64),
+            always(I16),
+            always(BOOL),
+            always(TXN_TOPICS),
+            always(I32),
+        ]))],
+    ),
     // DescribeConfigs
     plain(
         32,
@@ -257,6 +291,12 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     plain(47, LAST, &[always(Str), always(Array(&[always(Str), always(Array(&[always(I32)]))]))]),
     // DescribeCluster
     plain(60, 0, &[always(BOOL), since(1, I8)]),
+    // DescribeProducers
+    plain(61, 0, &[always(TXN_TOPICS)]),
+    // DescribeTransactions
+    plain(65, 0, &[always(ARRAY_STR)]),
+    // ListTransactions
+    plain(66, 0, &[always(ARRAY_STR), always(Scalars(8)), since(1, I64)]),
     // ConsumerGroupHeartbeat
     plain(
         68,

@@ -31,8 +31,11 @@ fn decode(key: i16, version: i16, body: &[u8]) -> Result<usize, String> {
         11 => JoinGroupRequest, 12 => HeartbeatRequest, 13 => LeaveGroupRequest,
         14 => SyncGroupRequest, 15 => DescribeGroupsRequest, 16 => ListGroupsRequest,
         18 => ApiVersionsRequest, 19 => CreateTopicsRequest, 20 => DeleteTopicsRequest,
-        22 => InitProducerIdRequest, 32 => DescribeConfigsRequest, 37 => CreatePartitionsRequest,
+        22 => InitProducerIdRequest, 24 => AddPartitionsToTxnRequest,
+        25 => AddOffsetsToTxnRequest, 26 => EndTxnRequest, 27 => WriteTxnMarkersRequest,
+        32 => DescribeConfigsRequest, 37 => CreatePartitionsRequest,
         42 => DeleteGroupsRequest, 47 => OffsetDeleteRequest, 60 => DescribeClusterRequest,
+        61 => DescribeProducersRequest, 65 => DescribeTransactionsRequest, 66 => ListTransactionsRequest,
         68 => ConsumerGroupHeartbeatRequest, 69 => ConsumerGroupDescribeRequest,
     }
 }

@@ -16,6 +16,9 @@ use crate::response::ResponseHead;
 const FEATURES: &[(&str, i16, i16)] = &[
     // Consumer groups (KIP-848).
     ("group.version", 0, 1),
+    // Transactions whose every end raises the epoch, and produce requests that add
+    // partitions (KIP-890).
+    ("transaction.version", 0, 2),
 ];
 /// First version of the answer in which a smallest level of 0 does not confuse clients
 /// (KAFKA-17011).

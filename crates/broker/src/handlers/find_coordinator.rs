@@ -1,4 +1,4 @@
-//! FindCoordinator: this broker, for every group. Transactions have none yet.
+//! FindCoordinator: this broker, for every group and every transactional id.
 
 use kafka_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest};
@@ -38,10 +38,10 @@ fn coordinator(context: &RequestContext, key: StrBytes, key_type: i8) -> Coordin
     let refusal = match key_type {
         GROUP if context.allows(Operation::Describe, Resource::Group(&key)) => None,
         GROUP => Some((ErrorCode::GroupAuthorizationFailed, "not allowed to see this group")),
-        // The code that makes every client give up at once rather than retry for ever.
+        TRANSACTION if context.allows(Operation::Describe, Resource::TransactionalId(&key)) => None,
         TRANSACTION => Some((
             ErrorCode::TransactionalIdAuthorizationFailed,
-            "transactions are not supported yet",
+            "not allowed to see this transactional id",
         )),
         _ => Some((ErrorCode::InvalidRequest, "this kind of coordinator is not supported")),
     };

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -14,6 +16,9 @@ use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use kafka_protocol::messages::write_txn_markers_request::{
+    WritableTxnMarker, WritableTxnMarkerTopic,
+};
 use kafka_protocol::messages::*;
 use thalweg_core::authorizer::{Authorizer, Operation, Principal, Resource};
 use thalweg_core::partition_log::LogStore;
@@ -33,6 +38,7 @@ impl Authorizer for DenyAll {
 const TOPIC: i16 = 29;
 const GROUP: i16 = 30;
 const CLUSTER: i16 = 31;
+const TRANSACTIONAL_ID: i16 = 53;
 
 #[tokio::test]
 async fn who_may_nothing_gets_nothing() {
@@ -47,6 +53,7 @@ async fn who_may_nothing_gets_nothing() {
     topics(&mut client).await;
     groups(&mut client).await;
     cluster(&mut client).await;
+    transactions(&mut client).await;
     assert_eq!(log.topic("topic").expect("still there").partitions, 1);
     assert!(log.topic("new").is_none());
     assert!(broker.describe_group("group").is_some());
@@ -146,4 +153,39 @@ async fn cluster(client: &mut Client) {
     assert_eq!(client.call(0, &DescribeClusterRequest::default()).await.error_code, CLUSTER);
     // Everybody may ask what can be asked.
     assert_eq!(client.call(2, &ApiVersionsRequest::default()).await.error_code, 0);
+}
+
+async fn transactions(client: &mut Client) {
+    let id = || TransactionalId(text("tx"));
+    let request = FindCoordinatorRequest::default().with_key_type(1).with_key(text("tx"));
+    assert_eq!(client.call(2, &request).await.error_code, TRANSACTIONAL_ID);
+    let request = InitProducerIdRequest::default().with_transactional_id(Some(id()));
+    assert_eq!(client.call(4, &request).await.error_code, TRANSACTIONAL_ID);
+    let partition =
+        AddPartitionsToTxnTopic::default().with_name(name("topic")).with_partitions(vec![0]);
+    let request = AddPartitionsToTxnRequest::default()
+        .with_v3_and_below_transactional_id(id())
+        .with_v3_and_below_topics(vec![partition.clone()]);
+    let answer = client.call(3, &request).await;
+    let added = &answer.results_by_topic_v3_and_below[0].results_by_partition[0];
+    assert_eq!(added.partition_error_code, TRANSACTIONAL_ID);
+    assert_eq!(client.call(4, &AddPartitionsToTxnRequest::default()).await.error_code, CLUSTER);
+    let request = AddOffsetsToTxnRequest::default().with_transactional_id(id());
+    assert_eq!(client.call(3, &request).await.error_code, TRANSACTIONAL_ID);
+    let request = EndTxnRequest::default().with_transactional_id(id());
+    assert_eq!(client.call(5, &request).await.error_code, TRANSACTIONAL_ID);
+    let topic =
+        WritableTxnMarkerTopic::default().with_name(name("topic")).with_partition_indexes(vec![0]);
+    let marker = WritableTxnMarker::default().with_topics(vec![topic]);
+    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+    let answer = client.call(1, &request).await;
+    assert_eq!(answer.markers[0].topics[0].partitions[0].error_code, CLUSTER);
+    let topic = TopicRequest::default().with_name(name("topic")).with_partition_indexes(vec![0]);
+    let request = DescribeProducersRequest::default().with_topics(vec![topic]);
+    assert_eq!(client.call(0, &request).await.topics[0].partitions[0].error_code, TOPIC);
+    let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id()]);
+    let answer = client.call(0, &request).await;
+    assert_eq!(answer.transaction_states[0].error_code, TRANSACTIONAL_ID);
+    let answer = client.call(1, &ListTransactionsRequest::default()).await;
+    assert!(answer.transaction_states.is_empty());
 }

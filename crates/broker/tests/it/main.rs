@@ -11,3 +11,5 @@ mod memory_log;
 mod produce;
 mod restart;
 mod stalls;
+mod transactional;
+mod transactions;

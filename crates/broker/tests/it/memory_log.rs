@@ -59,6 +59,8 @@ struct Switches {
     /// Appends do not become durable until this is lifted.
     held: bool,
     full: bool,
+    /// Only appends to topics of this name fail for want of space.
+    full_topic: Option<String>,
 }
 
 impl MemoryLog {
@@ -80,6 +82,11 @@ impl MemoryLog {
     /// Most bytes that readers held at a time.
     pub(crate) fn read_bytes_most(&self) -> usize {
         self.read.most.load(Ordering::Relaxed)
+    }
+
+    /// Makes appends to one topic fail for want of space, or none any more.
+    pub(crate) fn fill_topic(&self, topic: Option<&str>) {
+        self.switches.lock().full_topic = topic.map(str::to_owned);
     }
 
     /// From where on partition 0 of a topic is kept.
@@ -183,7 +190,11 @@ impl PartitionLog for MemoryPartition {
     }
 
     fn append(&self, batches: Bytes) -> Result<Appended, LogError> {
-        if self.switches.lock().full {
+        let is_full = {
+            let switches = self.switches.lock();
+            switches.full || switches.full_topic.as_ref() == Some(&self.name.topic)
+        };
+        if is_full {
             let detail = "the test says so".into();
             return Err(LogError::StorageFull { partition: self.name.clone(), detail });
         }

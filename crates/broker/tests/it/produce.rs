@@ -83,14 +83,17 @@ async fn what_is_refused_says_why() {
     *damaged.last_mut().expect("bytes") ^= 1;
     let mut transactional = batch(&["a"]).to_vec();
     transactional[22] |= 0x10;
+    let mut control = batch(&["a"]).to_vec();
+    control[22] |= 0x20;
     let large = "x".repeat(2 << 20);
     let good = || produce("topic", batch(&["a"]), -1);
     let tx = Some(TransactionalId(text("tx")));
     for (request, code) in [
         (produce("topic", batch(&["a"]), 2), 21),
-        (good().with_transactional_id(tx), 53),
         (produce("topic", Bytes::new(), -1), 87),
-        (produce("topic", transactional.into(), -1), 87),
+        (produce("topic", transactional.clone().into(), -1), 53),
+        (produce("topic", transactional.into(), -1).with_transactional_id(tx), 49),
+        (produce("topic", control.into(), -1), 87),
         (produce("topic", damaged.into(), -1), 87),
         (produce("topic", batch(&[&large]), -1), 10),
         (produce("__consumer_offsets", batch(&["a"]), -1), 17),

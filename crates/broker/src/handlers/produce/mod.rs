@@ -3,6 +3,8 @@
 //! `acks=1` and `acks=all` mean the same here, and more than in Kafka: the records are
 //! on disk (fdatasync), not only in memory. `acks=0` gets no answer at all.
 
+mod admission;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,17 +15,20 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
+use thalweg_core::ids::TopicPartition;
 use thalweg_core::partition_log::{Appended, LogError};
 use thalweg_core::record_batch::split;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use self::admission::Admission;
 use crate::broker::blocking;
 use crate::error_code::{ErrorCode, of_log_error};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::topics;
 
 /// Why a partition's records were refused.
+#[derive(Clone)]
 struct Refusal {
     code: ErrorCode,
     message: String,
@@ -53,16 +58,14 @@ pub(crate) async fn handle(
 ) -> Result<Answer, RequestError> {
     let acks = request.acks;
     let patience = Duration::from_millis(request.timeout_ms.max(1) as u64);
-    let refusal = if !(-1..=1).contains(&acks) {
-        Some((ErrorCode::InvalidRequiredAcks, "acks must be 0, 1 or all"))
-    } else if request.transactional_id.is_some() {
-        Some((ErrorCode::TransactionalIdAuthorizationFailed, "transactions are not supported yet"))
+    let admission = if (-1..=1).contains(&acks) {
+        Admission::of(&context, &request).await
     } else {
-        None
+        Err(Refusal::new(ErrorCode::InvalidRequiredAcks, "acks must be 0, 1 or all"))
     };
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
-        let partitions = append_topic(&context, &topic, refusal).await;
+        let partitions = append_topic(&context, &topic, &admission).await;
         // A copy, so that the records do not stay in memory until they are durable.
         topics.push((TopicName(StrBytes::from_string(topic.name.to_string())), partitions));
     }
@@ -97,22 +100,29 @@ fn unacknowledged<T>(topics: &[(T, Vec<Pending>)]) -> Result<Answer, RequestErro
 async fn append_topic(
     context: &RequestContext,
     topic: &TopicProduceData,
-    refusal: Option<(ErrorCode, &'static str)>,
+    admission: &Result<Option<Admission>, Refusal>,
 ) -> Vec<Pending> {
-    let refusal = refusal.or_else(|| {
-        if !context.allows(Operation::Write, Resource::Topic(&topic.name)) {
+    let name = topic.name.as_str();
+    let of_topic = || {
+        if !context.allows(Operation::Write, Resource::Topic(name)) {
             Some((ErrorCode::TopicAuthorizationFailed, "not allowed to write to this topic"))
-        } else if topics::is_internal(&topic.name) {
+        } else if topics::is_internal(name) {
             Some((ErrorCode::InvalidTopicException, "topics beginning with '__' are the system's"))
         } else {
             None
         }
-    });
+    };
+    let refusal = match admission {
+        Err(refusal) => Some(refusal.clone()),
+        Ok(_) => of_topic().map(|(code, message)| Refusal::new(code, message)),
+    };
+    let admission = admission.as_ref().ok().and_then(Option::as_ref);
     let mut pending = Vec::with_capacity(topic.partition_data.len());
     for data in &topic.partition_data {
-        let outcome = match refusal {
-            Some((code, message)) => Err(Refusal::new(code, message)),
-            None => append(context, &topic.name, data.index, data.records.clone()).await,
+        let at = TopicPartition::new(name, data.index);
+        let outcome = match &refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => append(context, at, data.records.clone(), admission).await,
         };
         pending.push(Pending { index: data.index, outcome });
     }
@@ -121,30 +131,29 @@ async fn append_topic(
 
 async fn append(
     context: &RequestContext,
-    topic: &str,
-    partition: i32,
+    at: TopicPartition,
     records: Option<Bytes>,
+    admission: Option<&Admission>,
 ) -> Result<(Appended, oneshot::Receiver<Result<(), LogError>>), Refusal> {
     let records = records.filter(|records| !records.is_empty());
     let Some(records) = records else {
         return Err(Refusal::new(ErrorCode::InvalidRecord, "no records"));
     };
     // What is no batch at all is for the log to say.
-    let attributes = split(&records).flatten().map(|batch| batch.header().attributes);
-    if attributes.into_iter().any(|bits| bits.is_transactional() || bits.is_control()) {
-        return Err(Refusal::new(
-            ErrorCode::InvalidRecord,
-            "transactional and control batches are not supported yet",
-        ));
+    if split(&records).flatten().any(|batch| batch.header().attributes.is_control()) {
+        let message = "control batches are written by the coordinator of transactions";
+        return Err(Refusal::new(ErrorCode::InvalidRecord, message));
     }
-    let log = context.broker.log.partition(topic, partition)?;
+    let log = context.broker.log.partition(&at.topic, at.partition)?;
     // The next request of this connection waits, as its records come after these. Those
     // of other connections do not.
-    let appended = if log.append_may_wait(records.len()) {
-        let log = log.clone();
-        blocking(move || log.append(records)).await?
-    } else {
-        log.append(records)?
+    let may_wait = log.append_may_wait(records.len());
+    let target = log.clone();
+    let write = move || target.append(records).map_err(Refusal::from);
+    let appended = match admission.filter(|admission| admission.is_of(&at)) {
+        Some(admission) => admission.append(context, at, may_wait, write).await?,
+        None if may_wait => blocking(write).await?,
+        None => write()?,
     };
     let (sender, receiver) = oneshot::channel();
     let done = Box::new(move |outcome| {
