@@ -13,6 +13,10 @@
 //! Deliberate differences from Apache Kafka:
 //! - `acks=1` waits for fdatasync like `acks=all`;
 //! - transactions are refused;
+//! - producer ids from 2^61 on are the system's: a client's batch under one is refused with
+//!   `INVALID_PRODUCER_ID_MAPPING`;
+//! - one metadata request has so many topics created and no more; the others are answered
+//!   with `LEADER_NOT_AVAILABLE` until the client asks again;
 //! - topics that begin with `__` are the system's: clients read them at most;
 //! - an idle group's first rebalance waits 100 ms for more members, not 3 s;
 //! - members of consumer groups (KIP-848) send a heartbeat each second, not every 5 s, and
@@ -40,7 +44,7 @@ use std::sync::Arc;
 use thalweg_core::env::Env;
 use thalweg_core::partition_log::LogStore;
 
-pub use broker::{BrokerError, BrokerHandle, CommitError, GroupCommitter};
+pub use broker::{BrokerError, BrokerHandle, BrokerState, CommitError, GroupOffsets};
 pub use group::{
     CommittedOffset, GroupDescription, GroupState, GroupSummary, GroupType, MemberDescription,
 };
@@ -50,6 +54,19 @@ pub use options::{BrokerOptions, GroupOptions, Limits};
 pub struct Broker;
 
 impl Broker {
+    /// Reads the broker's own state from the log and pins what it needs there, without a
+    /// door. [`BrokerState::serve`] opens one.
+    ///
+    /// # Errors
+    /// The broker's own state in the log cannot be used.
+    pub fn open(
+        env: Env,
+        log: Arc<dyn LogStore>,
+        groups: GroupOptions,
+    ) -> Result<BrokerState, BrokerError> {
+        BrokerState::open(env, log, groups)
+    }
+
     /// Starts serving a log on the current tokio runtime.
     ///
     /// # Errors
@@ -59,6 +76,6 @@ impl Broker {
         log: Arc<dyn LogStore>,
         options: BrokerOptions,
     ) -> Result<BrokerHandle, BrokerError> {
-        BrokerHandle::start(env, log, options)
+        Self::open(env, log, options.groups.clone())?.serve(options)
     }
 }

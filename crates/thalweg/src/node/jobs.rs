@@ -329,7 +329,7 @@ impl Jobs {
                     let table = &source.table;
                     services.sources.insert(id, node.connectors.source(table, &source.columns)?);
                     let topic = topic_name(table.short_name(), "bad");
-                    services.bad.insert(id, bad_sink(node.log(), &topic)?);
+                    services.bad.insert(id, bad_sink(node.log(), &topic, &new.name)?);
                 }
                 Operator::Sink { table } => {
                     services.sinks.insert(id, node.connectors.sink(table)?);

@@ -1,7 +1,7 @@
 //! `<job>$late` and `<table>$bad`: tables over the topics in which rows stand that a job
 //! could not use. They come and go with the program and are not kept in the catalog.
 
-use thalweg_connect::{OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
+use thalweg_connect::{JOB_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
 use thalweg_engine::late_schema;
 use thalweg_sql::types::SqlType;
 use thalweg_stream::graph::{Graph, Operator};
@@ -49,7 +49,8 @@ fn bad(table: &str, topic: &str) -> String {
         "CREATE TEMPORARY TABLE IF NOT EXISTS {name} (raw BYTES, \
          `partition` STRING METADATA FROM 'header:{PARTITION_HEADER}' VIRTUAL, \
          `offset` BIGINT METADATA FROM 'header:{OFFSET_HEADER}' VIRTUAL, \
-         reason STRING METADATA FROM 'header:{REASON_HEADER}' VIRTUAL) \
+         reason STRING METADATA FROM 'header:{REASON_HEADER}' VIRTUAL, \
+         job STRING METADATA FROM 'header:{JOB_HEADER}' VIRTUAL) \
          WITH ('connector' = 'kafka', 'topic' = '{topic}', 'format' = 'raw', \
          'scan.startup.mode' = 'earliest-offset')"
     )
