@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use thalweg_core::authorizer::{AllowAll, Authorizer};
+use thalweg_core::env::Env;
 
 /// Where lines of `print` and of top-level queries go.
 pub(super) type Stdout = Arc<dyn Fn(&[u8]) + Send + Sync>;
