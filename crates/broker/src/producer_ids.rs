@@ -29,7 +29,10 @@ pub(crate) enum ProducerIdError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// All ids for clients are taken, or what is on record says so.
-    #[error("the ids before {} are taken, and those from there on are for jobs", ProducerId::FIRST_INTERNAL)]
+    #[error(
+        "the ids before {} are taken, and those from there on are for jobs",
+        ProducerId::FIRST_INTERNAL
+    )]
     Exhausted,
 }
 

@@ -132,9 +132,7 @@ impl Sink for SideSink {
                 chunks,
                 target,
             }),
-            Contents::Bad { job } => {
-                Box::new(DeadLetterWriter::new(job.clone(), chunks, target))
-            }
+            Contents::Bad { job } => Box::new(DeadLetterWriter::new(job.clone(), chunks, target)),
         })
     }
 

@@ -107,7 +107,7 @@ impl Log {
         maintenance::sync_loose_marks(&self.shared);
     }
 
-    /// Everybody who needs records has pinned them: from now on old segments are deleted,
+    /// Everybody who needs records has pinned them: from now on records are deleted,
     /// where [`LogOptions::retention_held`] kept them so far.
     pub fn begin_retention(&self) {
         self.shared.retention_held.store(false, Ordering::Release);

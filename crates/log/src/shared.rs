@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) partitions: Mutex<Vec<Weak<Partition>>>,
     /// Partitions with marks that no sync has covered yet.
     pub(crate) loose_marks: Mutex<Vec<Weak<Partition>>>,
-    /// Nothing is deleted for its age or size while this holds.
+    /// Neither retention nor compaction deletes anything while this holds.
     pub(crate) retention_held: AtomicBool,
     /// Bytes that may be written before free space is asked for again.
     granted: AtomicI64,

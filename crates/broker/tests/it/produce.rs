@@ -126,9 +126,8 @@ async fn producer_ids_of_jobs_are_refused() {
         assert!(message.expect("a message").contains("InitProducerId"));
     }
     // Also behind a batch that is in order: all of the partition's records go together.
-    let [good, bad] = [first - 1, first].map(|id| {
-        under(id).topic_data[0].partition_data[0].records.clone().expect("records")
-    });
+    let [good, bad] = [first - 1, first]
+        .map(|id| under(id).topic_data[0].partition_data[0].records.clone().expect("records"));
     let both = Bytes::from([&good[..], &bad[..]].concat());
     assert_eq!(outcome(&client.call(9, &produce("topic", both, -1)).await).0, 49);
     assert_eq!(outcome(&client.call(9, &under(first - 1)).await), (0, 0), "nothing came before");

@@ -179,12 +179,10 @@ fn start_and_end_follow_the_options() {
         let error = source(&world, &group_offsets(group, reset)).splits().unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
-    let nameless = world.registry.validate(&table(&schema(&[("n", DataType::Int64)]), &[
-        ("connector", "kafka"),
-        ("topic", "in"),
-        ("format", "json"),
-        (mode, "group-offsets"),
-    ]));
+    let nameless = world.registry.validate(&table(
+        &schema(&[("n", DataType::Int64)]),
+        &[("connector", "kafka"), ("topic", "in"), ("format", "json"), (mode, "group-offsets")],
+    ));
     assert!(nameless.unwrap_err().to_string().contains("needs option 'properties.group.id'"));
 
     let bounded = source(&world, &[("scan.bounded.mode", "latest-offset")]);

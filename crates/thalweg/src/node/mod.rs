@@ -11,6 +11,7 @@ mod bounded_read;
 mod catalog_log;
 mod doors;
 mod insert_values;
+mod job_life;
 mod jobs;
 mod offsets;
 mod options;

@@ -3,6 +3,7 @@
 mod access;
 mod group_offsets;
 mod harness;
+mod job_life;
 mod reading;
 mod resume;
 mod retention;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use thalweg::node::NodeOptions;
+use thalweg::node::{Answer, NodeOptions};
 use thalweg_core::env::{Clock, Disk, DiskFile, DiskLock, Entry, Env, OpenMode};
 use thalweg_core::time::Millis;
 
@@ -18,7 +18,9 @@ const LATER: Millis = 4_000_000_000_000;
 const TABLES: &str = "CREATE TABLE numbers (n INT, pad STRING) WITH (
       'connector' = 'kafka', 'topic' = 'numbers', 'format' = 'json',
       'scan.startup.mode' = 'earliest-offset');
-    CREATE TABLE copy (n INT) WITH ('connector' = 'kafka', 'topic' = 'copy', 'format' = 'json');";
+    CREATE TABLE copy (n INT) WITH (
+      'connector' = 'kafka', 'topic' = 'copy', 'format' = 'json',
+      'scan.startup.mode' = 'earliest-offset');";
 
 /// A bench with a topic that keeps nothing by itself: each record is a segment, and all but
 /// the last may go.
@@ -56,6 +58,28 @@ fn what_jobs_need_stays_after_a_restart_too() {
     bench.await_rows("SELECT n FROM total", &[&["21"]]);
     bench.run("DROP MATERIALIZED VIEW total");
     assert_eq!(retain(&bench), 5, "nobody needs it any more, and retention has begun");
+}
+
+/// A stopped job needs its input as much: it may be started again.
+#[test]
+fn what_a_stopped_job_needs_stays_until_it_is_cancelled() {
+    let mut bench = bench(NodeOptions::default());
+    let Answer::Job(job) = bench.run("INSERT INTO copy SELECT n FROM numbers") else {
+        panic!("a job")
+    };
+    let name = job.name().to_owned();
+    drop(job);
+    bench.run(&format!("STOP JOB '{name}'"));
+    produce(&bench, 6..=8);
+    assert_eq!(retain(&bench), 0);
+    bench.reopen();
+    assert_eq!(retain(&bench), 0);
+    bench.run(&format!("RESTART JOB '{name}'"));
+    bench.await_rows("SELECT SUM(n) FROM copy", &[&["36"]]);
+    bench.run(&format!("STOP JOB '{name}'"));
+    bench.reopen();
+    bench.run(&format!("CANCEL JOB '{name}'"));
+    assert_eq!(retain(&bench), 7);
 }
 
 /// The clock and the disk of the system, but the first look at a job's snapshots waits until
