@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::group::{GroupDescription, GroupService, GroupSummary};
 use crate::net::listener;
 use crate::net::memory::Memory;
-use crate::options::{BrokerOptions, Limits};
+use crate::options::{BrokerOptions, GroupOptions, Limits, TransactionOptions};
 use crate::producer_ids::ProducerIds;
 use crate::topics::Topics;
 use crate::transaction::TransactionService;
@@ -96,34 +96,16 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Reads the broker's own state from the log.
-    ///
-    /// # Errors
-    /// The state cannot be read.
-    pub(crate) fn open(
-        env: Env,
-        log: Arc<dyn LogStore>,
-        options: &BrokerOptions,
-        local_addr: SocketAddr,
-    ) -> Result<Arc<Self>, BrokerError> {
-        let producer_ids = Arc::new(ProducerIds::open(env.clone(), &*log)?);
-        let groups = GroupService::open(env.clone(), log.clone(), options.groups.clone())?;
-        let groups = Arc::new(groups);
-        let transactions = TransactionService::open(
-            env.clone(),
-            log.clone(),
-            groups.clone(),
-            producer_ids.clone(),
-            options.transactions.clone(),
-        )?;
+    fn new(state: BrokerState, options: &BrokerOptions, local_addr: SocketAddr) -> Arc<Self> {
+        let BrokerState { env, log, groups, producer_ids, transactions } = state;
         let (host, port) = options
             .advertised
             .clone()
             .unwrap_or_else(|| (local_addr.ip().to_string(), local_addr.port()));
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             topics: Topics::new(log.clone(), options.limits.partitions),
             groups,
-            transactions: Arc::new(transactions),
+            transactions,
             authorizer: options.authorizer.clone(),
             limits: options.limits.clone(),
             memory: Memory::new(&options.limits),
@@ -135,7 +117,7 @@ impl Broker {
             producer_ids,
             env,
             log,
-        }))
+        })
     }
 }
 
@@ -162,6 +144,64 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
+/// The broker's own state, read from the log, before its door is open. What it needs of
+/// its topics is pinned from here on.
+#[derive(Clone)]
+pub struct BrokerState {
+    env: Env,
+    log: Arc<dyn LogStore>,
+    groups: Arc<GroupService>,
+    producer_ids: Arc<ProducerIds>,
+    transactions: Arc<TransactionService>,
+}
+
+impl std::fmt::Debug for BrokerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BrokerState")
+    }
+}
+
+impl BrokerState {
+    pub(crate) fn open(
+        env: Env,
+        log: Arc<dyn LogStore>,
+        groups: GroupOptions,
+        transactions: TransactionOptions,
+    ) -> Result<Self, BrokerError> {
+        let producer_ids = Arc::new(ProducerIds::open(env.clone(), &*log)?);
+        let groups = Arc::new(GroupService::open(env.clone(), log.clone(), groups)?);
+        let transactions = Arc::new(TransactionService::open(
+            env.clone(),
+            log.clone(),
+            groups.clone(),
+            producer_ids.clone(),
+            transactions,
+        )?);
+        Ok(Self { env, log, groups, producer_ids, transactions })
+    }
+
+    /// Committed offsets, for use inside the process.
+    pub fn offsets(&self) -> GroupOffsets {
+        GroupOffsets { groups: self.groups.clone() }
+    }
+
+    /// Starts serving on the current tokio runtime.
+    ///
+    /// # Errors
+    /// The socket cannot be used.
+    pub fn serve(self, options: BrokerOptions) -> Result<BrokerHandle, BrokerError> {
+        options.listener.set_nonblocking(true)?;
+        let local_addr = options.listener.local_addr()?;
+        let broker = Broker::new(self, &options, local_addr);
+        let socket = tokio::net::TcpListener::from_std(options.listener)?;
+        let (stop, stopping) = watch::channel(false);
+        let timers = tokio::spawn(broker.groups.clone().run_timers(stopping.clone()));
+        let transactions = tokio::spawn(broker.transactions.clone().run(stopping.clone()));
+        let listener = tokio::spawn(listener::run(broker.clone(), socket, stopping));
+        Ok(BrokerHandle { broker, local_addr, stop, listener, timers, transactions })
+    }
+}
+
 /// A running broker. Dropping it leaves it running until the runtime ends.
 pub struct BrokerHandle {
     broker: Arc<Broker>,
@@ -179,22 +219,6 @@ impl std::fmt::Debug for BrokerHandle {
 }
 
 impl BrokerHandle {
-    pub(crate) fn start(
-        env: Env,
-        log: Arc<dyn LogStore>,
-        options: BrokerOptions,
-    ) -> Result<Self, BrokerError> {
-        options.listener.set_nonblocking(true)?;
-        let local_addr = options.listener.local_addr()?;
-        let broker = Broker::open(env, log, &options, local_addr)?;
-        let socket = tokio::net::TcpListener::from_std(options.listener)?;
-        let (stop, stopping) = watch::channel(false);
-        let timers = tokio::spawn(broker.groups.clone().run_timers(stopping.clone()));
-        let transactions = tokio::spawn(broker.transactions.clone().run(stopping.clone()));
-        let listener = tokio::spawn(listener::run(broker.clone(), socket, stopping));
-        Ok(Self { broker, local_addr, stop, listener, timers, transactions })
-    }
-
     /// The bound address.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -230,12 +254,7 @@ impl BrokerHandle {
         group: &str,
         offsets: Vec<(TopicPartition, Offset, String)>,
     ) -> Result<(), CommitError> {
-        self.committer().commit(group, offsets).await
-    }
-
-    /// A handle for committing offsets that can be kept elsewhere.
-    pub fn committer(&self) -> GroupCommitter {
-        GroupCommitter { groups: self.broker.groups.clone() }
+        self.broker.groups.commit_without_members(group, offsets).await
     }
 
     /// Stops accepting, ends all connections, and returns when they have ended. Answers
@@ -248,23 +267,31 @@ impl BrokerHandle {
     }
 }
 
-/// Commits offsets of groups without members, from inside the process.
+/// Committed offsets of consumer groups, for use inside the process.
 #[derive(Clone)]
-pub struct GroupCommitter {
+pub struct GroupOffsets {
     groups: Arc<GroupService>,
 }
 
-impl GroupCommitter {
-    /// As [`BrokerHandle::commit_group_offsets`].
+impl std::fmt::Debug for GroupOffsets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GroupOffsets")
+    }
+}
+
+impl GroupOffsets {
+    /// Commits offsets of a group, unless it has members or the log refuses; nobody is told
+    /// which. Does not wait for the disk.
+    pub fn commit_soon(&self, group: &str, offsets: Vec<(TopicPartition, Offset, String)>) {
+        let _ = self.groups.submit_without_members(group, offsets);
+    }
+
+    /// The offset that a group has committed. Waits until it is durable.
     ///
     /// # Errors
-    /// Consumers use the group, or the log refused.
-    pub async fn commit(
-        &self,
-        group: &str,
-        offsets: Vec<(TopicPartition, Offset, String)>,
-    ) -> Result<(), CommitError> {
-        self.groups.commit_without_members(group, offsets).await
+    /// The log has stopped.
+    pub fn committed(&self, group: &str, at: &TopicPartition) -> Result<Option<Offset>, LogError> {
+        self.groups.committed(group, at)
     }
 }
 

@@ -12,6 +12,10 @@
 //!
 //! Deliberate differences from Apache Kafka:
 //! - `acks=1` waits for fdatasync like `acks=all`;
+//! - producer ids from 2^61 on are the system's: a client's batch under one is refused with
+//!   `INVALID_PRODUCER_ID_MAPPING`;
+//! - one metadata request has so many topics created and no more; the others are answered
+//!   with `LEADER_NOT_AVAILABLE` until the client asks again;
 //! - topics that begin with `__` are the system's: clients read them at most;
 //! - an idle group's first rebalance waits 100 ms for more members, not 3 s;
 //! - members of consumer groups (KIP-848) send a heartbeat each second, not every 5 s, and
@@ -41,7 +45,7 @@ use std::sync::Arc;
 use thalweg_core::env::Env;
 use thalweg_core::partition_log::LogStore;
 
-pub use broker::{BrokerError, BrokerHandle, CommitError, GroupCommitter};
+pub use broker::{BrokerError, BrokerHandle, BrokerState, CommitError, GroupOffsets};
 pub use group::{
     CommittedOffset, GroupDescription, GroupState, GroupSummary, GroupType, MemberDescription,
 };
@@ -51,6 +55,20 @@ pub use options::{BrokerOptions, GroupOptions, Limits, TransactionOptions};
 pub struct Broker;
 
 impl Broker {
+    /// Reads the broker's own state from the log and pins what it needs there, without a
+    /// door. [`BrokerState::serve`] opens one.
+    ///
+    /// # Errors
+    /// The broker's own state in the log cannot be used.
+    pub fn open(
+        env: Env,
+        log: Arc<dyn LogStore>,
+        groups: GroupOptions,
+        transactions: TransactionOptions,
+    ) -> Result<BrokerState, BrokerError> {
+        BrokerState::open(env, log, groups, transactions)
+    }
+
     /// Starts serving a log on the current tokio runtime.
     ///
     /// # Errors
@@ -60,6 +78,7 @@ impl Broker {
         log: Arc<dyn LogStore>,
         options: BrokerOptions,
     ) -> Result<BrokerHandle, BrokerError> {
-        BrokerHandle::start(env, log, options)
+        let (groups, transactions) = (options.groups.clone(), options.transactions.clone());
+        Self::open(env, log, groups, transactions)?.serve(options)
     }
 }

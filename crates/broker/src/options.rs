@@ -19,7 +19,8 @@ pub struct BrokerOptions {
     pub default_partitions: i32,
     /// Bounds on connections, requests and memory.
     pub limits: Limits,
-    /// Behaviour of consumer groups.
+    /// Behaviour of consumer groups. (Where the state was opened first, what holds is what
+    /// was said there.)
     pub groups: GroupOptions,
     /// Behaviour of transactions.
     pub transactions: TransactionOptions,
@@ -68,6 +69,10 @@ pub struct Limits {
     /// Partitions of all topics, as far as clients create them: each costs memory and
     /// time at the start.
     pub partitions: usize,
+    /// Partitions of topics that one metadata request may have created on first use. Topics
+    /// beyond it are answered with LEADER_NOT_AVAILABLE, on which every client asks again
+    /// after a moment. (Kafka bounds this by its controller mutation quota, KIP-599.)
+    pub auto_created_partitions: usize,
     /// Requests of one connection that wait for their answer; more are not read.
     pub requests_in_flight: usize,
     /// Connections at a time; more are closed at once. With the log's files the default
@@ -96,6 +101,7 @@ impl Default for Limits {
             fetch_response_bytes: 55 << 20,
             request_elements: 200_000,
             partitions: 20_000,
+            auto_created_partitions: 100,
             requests_in_flight: 128,
             connections: 400,
             idle_timeout: Duration::from_secs(600),

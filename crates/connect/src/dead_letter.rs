@@ -1,6 +1,7 @@
 //! Bad records as records of their own: as they came, with headers that say what is wrong.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use thalweg_stream::error::Result;
 use thalweg_stream::sink::{OutputChunk, SinkWriter};
@@ -17,6 +18,8 @@ pub const PARTITION_HEADER: &str = "thalweg.partition";
 pub const OFFSET_HEADER: &str = "thalweg.offset";
 /// Header with the reason why a record was refused.
 pub const REASON_HEADER: &str = "thalweg.reason";
+/// Header with the name of the job that refused a record.
+pub const JOB_HEADER: &str = "thalweg.job";
 
 /// Bytes that are kept of a record, the reason included: a topic takes by default what it
 /// takes from a producer, a little more than 1 MiB with everything around it.
@@ -27,18 +30,21 @@ const KEY_BYTES: usize = 200_000;
 const HEADERS_BYTES: usize = 200_000;
 /// Of them for the reason.
 const REASON_BYTES: usize = 8_000;
+/// Most bytes of the job's name.
+const JOB_BYTES: usize = 1_000;
 
 /// Writes bad records, all of a subtask to one partition. What no record has room for is
 /// cut, and the reason says so.
 pub(crate) struct DeadLetterWriter {
+    job: Arc<str>,
     chunks: Vec<ChunkBuilder>,
     target: usize,
 }
 
 impl DeadLetterWriter {
-    /// A writer to one of as many partitions as there are chunks.
-    pub(crate) fn new(chunks: Vec<ChunkBuilder>, target: usize) -> Self {
-        Self { chunks, target }
+    /// A writer of a job to one of as many partitions as there are chunks.
+    pub(crate) fn new(job: Arc<str>, chunks: Vec<ChunkBuilder>, target: usize) -> Self {
+        Self { job, chunks, target }
     }
 }
 
@@ -46,7 +52,7 @@ impl SinkWriter for DeadLetterWriter {
     fn write(&mut self, batch: &ChangeBatch) -> Result<()> {
         let columns = Columns::new(batch)?;
         for row in 0..batch.num_rows() {
-            columns.push(row, &mut self.chunks[self.target]);
+            columns.push(row, &self.job, &mut self.chunks[self.target]);
         }
         Ok(())
     }
@@ -90,9 +96,9 @@ impl Columns {
         })
     }
 
-    fn push(&self, row: usize, chunk: &mut ChunkBuilder) {
+    fn push(&self, row: usize, job: &str, chunk: &mut ChunkBuilder) {
         let reason = String::from_utf8_lossy(bytes_of(&self.reason, row).unwrap_or_default());
-        let mut kept = Kept { left: RECORD_BYTES - REASON_BYTES, notes: String::new() };
+        let mut kept = Kept { left: RECORD_BYTES - REASON_BYTES - JOB_BYTES, notes: String::new() };
         let own = kept.headers(self.headers(row));
         let key = self.key.as_ref().and_then(|key| bytes_of(key, row));
         let key = key.map(|key| kept.bytes("key", key, KEY_BYTES));
@@ -112,6 +118,7 @@ impl Columns {
             (PARTITION_HEADER, bytes_of(&self.partition, row)),
             (OFFSET_HEADER, Some(position.as_bytes())),
             (REASON_HEADER, Some(reason.as_bytes())),
+            (JOB_HEADER, Some(job[..job.floor_char_boundary(JOB_BYTES)].as_bytes())),
         ]);
         chunk.push(AT_PUBLICATION, key, value, &headers);
     }

@@ -18,7 +18,7 @@ mod print;
 mod registry;
 mod side_topic;
 
-pub use dead_letter::{OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
+pub use dead_letter::{JOB_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
 pub use print::LineWriter;
 pub use registry::{CommittedOffsets, ConnectorRegistry, PositionPublisher};
 pub use side_topic::{bad_sink, bad_table, late_sink, late_table, log_sink};

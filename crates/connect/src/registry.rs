@@ -27,7 +27,8 @@ use crate::print::{self, LineWriter, PrintSink};
 pub type PositionPublisher = Arc<dyn Fn(&str, &[(TopicPartition, Offset)]) + Send + Sync>;
 
 /// Finds the committed offset of a consumer group.
-pub type CommittedOffsets = Arc<dyn Fn(&str, &TopicPartition) -> Option<Offset> + Send + Sync>;
+pub type CommittedOffsets =
+    Arc<dyn Fn(&str, &TopicPartition) -> Result<Option<Offset>> + Send + Sync>;
 
 /// A connector by name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

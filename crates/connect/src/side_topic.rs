@@ -2,9 +2,11 @@
 //!
 //! The topic of late rows (table `<job>$late`) holds them as JSON objects. The topic of bad
 //! records (`<table>$bad`) is a dead-letter topic: each record has the key, value and headers
-//! of the bad one as they came, and headers more that say where it stood and why it was
-//! refused. So a Kafka tool can replay it as it is, and [`bad_table`] reads it as the table
-//! that users see: `raw`, `partition`, `offset`, `reason`.
+//! of the bad one as they came, and headers more that say where it stood, why it was
+//! refused and by which job: each job that reads a table finds its bad records for itself,
+//! since which records are bad depends on the columns that a query needs. So a Kafka tool
+//! can replay a record as it is, and [`bad_table`] reads it as the table that users see:
+//! `raw`, `partition`, `offset`, `reason`, `job`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,7 +19,9 @@ use thalweg_stream::error::Result;
 use thalweg_stream::sink::{OutputChunk, Sink, SinkPublisher, SinkRef, SinkWriter};
 use thalweg_stream::table::{METADATA_KEY, TableSpec};
 
-use crate::dead_letter::{DeadLetterWriter, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
+use crate::dead_letter::{
+    DeadLetterWriter, JOB_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER,
+};
 use crate::format::json::JsonOptions;
 use crate::format::{RowEncoder, Text, json_encoder};
 use crate::kafka::chunk::{AT_PUBLICATION, ChunkBuilder};
@@ -49,13 +53,13 @@ pub fn late_sink(log: Arc<dyn LogStore>, topic: &str, schema: SchemaRef) -> Resu
 }
 
 /// The sink of bad records: rows with the columns `raw`, `partition`, `offset`, `reason`
-/// and, where there are such, `key` and `headers` (a list of `name` and `value`). What a
-/// topic takes no record for is cut, and the reason says so.
+/// and, where there are such, `key` and `headers` (a list of `name` and `value`), that `job`
+/// refused. What a topic takes no record for is cut, and the reason says so.
 ///
 /// # Errors
 /// Whatever keeps the topic from being created.
-pub fn bad_sink(log: Arc<dyn LogStore>, topic: &str) -> Result<SinkRef> {
-    side_sink(log, topic, Contents::Bad)
+pub fn bad_sink(log: Arc<dyn LogStore>, topic: &str, job: &str) -> Result<SinkRef> {
+    side_sink(log, topic, Contents::Bad { job: job.into() })
 }
 
 /// The table that reads what [`bad_sink`] wrote.
@@ -69,6 +73,7 @@ pub fn bad_table(name: &str, topic: &str) -> TableSpec {
         metadata("partition", DataType::Utf8, format!("header:{PARTITION_HEADER}")),
         metadata("offset", DataType::Int64, format!("header:{OFFSET_HEADER}")),
         metadata("reason", DataType::Utf8, format!("header:{REASON_HEADER}")),
+        metadata("job", DataType::Utf8, format!("header:{JOB_HEADER}")),
         metadata("key", DataType::Binary, "key".to_owned()),
     ]);
     table(name, topic, "raw", Arc::new(schema))
@@ -93,12 +98,12 @@ fn side_sink(log: Arc<dyn LogStore>, topic: &str, contents: Contents) -> Result<
     Ok(Arc::new(SideSink { log, topic: topic.to_owned(), partitions, contents }))
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Contents {
     /// Rows, as JSON.
     Rows,
-    /// Bad records.
-    Bad,
+    /// Bad records, and the name of the job whose they are.
+    Bad { job: Arc<str> },
 }
 
 struct SideSink {
@@ -120,14 +125,14 @@ impl Sink for SideSink {
     fn writer(&self, subtask: usize, _parallelism: usize) -> Result<Box<dyn SinkWriter>> {
         let chunks: Vec<_> = (0..self.partitions).map(|_| ChunkBuilder::default()).collect();
         let target = subtask % chunks.len().max(1);
-        Ok(match self.contents {
+        Ok(match &self.contents {
             Contents::Rows => Box::new(RowsWriter {
                 encoder: json_encoder(&JsonOptions::default()),
                 value: Text::new(),
                 chunks,
                 target,
             }),
-            Contents::Bad => Box::new(DeadLetterWriter::new(chunks, target)),
+            Contents::Bad { job } => Box::new(DeadLetterWriter::new(job.clone(), chunks, target)),
         })
     }
 

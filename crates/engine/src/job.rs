@@ -27,7 +27,7 @@ use thalweg_stream::view::ViewRef;
 use crate::error::{JobError, Result};
 use crate::journal;
 use crate::options::JobOptions;
-use crate::recover;
+use crate::recover::{self, RestingJob};
 use crate::schedule::{Core, Step, start_threads};
 use crate::status::{JobState, JobStatus, Totals};
 
@@ -113,14 +113,16 @@ impl Job {
         Ok(ManualJob { core: recover::open(spec, services)? })
     }
 
-    /// Pins what a job needs that does not run: its journal, and its input from its oldest
-    /// snapshot on. Pins are not durable: the process does this for each such job at its
-    /// start, before retention runs.
+    /// Takes up a job that is not to run: pins its journal, and its input from its oldest
+    /// snapshot on, and puts its views back where its newest snapshot has all that it
+    /// committed, as it has after a clean stop. Pins are not durable: the process does this
+    /// for each such job at its start, before retention runs. Of the services only log,
+    /// sources and views are used.
     ///
     /// # Errors
-    /// What log and disk say.
-    pub fn pin(spec: &JobSpec, services: &JobServices) -> Result<()> {
-        recover::pin(spec, services)
+    /// What log and disk say; [`JobError::Incompatible`] where what is stored does not fit.
+    pub fn rest(spec: &JobSpec, services: &JobServices) -> Result<RestingJob> {
+        recover::rest(spec, services)
     }
 
     /// Removes everything that a job has stored: its journal, state and staged output. It
@@ -196,6 +198,12 @@ impl JobHandle {
     pub fn status(&self) -> JobStatus {
         self.core.status()
     }
+
+    /// Lets go of all input and of the journal, which are otherwise kept until the process
+    /// ends: for a job that is over and will not be started again.
+    pub fn unpin(&self) {
+        self.core.unpin();
+    }
 }
 
 impl Drop for JobHandle {
@@ -234,6 +242,11 @@ impl ManualJob {
     /// Why it failed, if it did.
     pub fn error(&self) -> Option<JobError> {
         self.core.error()
+    }
+
+    /// As [`JobHandle::unpin`].
+    pub fn unpin(&self) {
+        self.core.unpin();
     }
 }
 

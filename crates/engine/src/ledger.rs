@@ -166,6 +166,15 @@ impl Ledger {
         subtasks.min().or_else(|| splits.min()).unwrap_or(MIN_WATERMARK)
     }
 
+    /// Counts the snapshot that this ledger was read from among those that are kept: when
+    /// it was written, it did not stand yet.
+    pub(crate) fn add_own_pin(&mut self) {
+        let own = self.pin_point();
+        if self.pins.last() != Some(&own) {
+            self.pins.push(own);
+        }
+    }
+
     /// What a snapshot of now needs.
     pub(crate) fn pin_point(&self) -> PinPoint {
         PinPoint {

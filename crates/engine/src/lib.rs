@@ -41,6 +41,7 @@ mod watermark;
 pub use error::{JobError, Result};
 pub use job::{Job, JobHandle, JobId, JobOutcome, JobServices, JobSpec, ManualJob};
 pub use options::JobOptions;
+pub use recover::RestingJob;
 pub use schedule::Step;
 pub use status::{JobState, JobStatus, SplitStatus, Totals};
 pub use task::{bad_schema, late_schema};

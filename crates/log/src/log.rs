@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
@@ -104,6 +105,12 @@ impl Log {
     /// every second.
     pub fn mark_step(&self) {
         maintenance::sync_loose_marks(&self.shared);
+    }
+
+    /// Everybody who needs records has pinned them: from now on records are deleted,
+    /// where [`LogOptions::retention_held`] kept them so far.
+    pub fn begin_retention(&self) {
+        self.shared.retention_held.store(false, Ordering::Release);
     }
 
     /// Deletes old segments as the topics' settings say, as of wall time `now`. Returns

@@ -1,6 +1,7 @@
 //! The log's own threads: those that sync, and one that looks after the rest.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -62,8 +63,12 @@ fn compact_loop(shared: &Shared) {
     }
 }
 
-/// Runs a pass of compaction over each partition where one is due; returns over how many.
+/// Runs a pass of compaction over each partition where one is due, unless that is held;
+/// returns over how many.
 pub(crate) fn compact(shared: &Shared, now: Millis) -> usize {
+    if shared.retention_held.load(Ordering::Acquire) {
+        return 0;
+    }
     let mut count = 0;
     for partition in shared.all_partitions() {
         match partition.compact(now) {
@@ -82,8 +87,11 @@ pub(crate) fn compact(shared: &Shared, now: Millis) -> usize {
     count
 }
 
-/// Deletes old segments of all partitions; returns how many.
+/// Deletes old segments of all partitions, unless that is held; returns how many.
 pub(crate) fn retain(shared: &Shared, now: Millis) -> usize {
+    if shared.retention_held.load(Ordering::Acquire) {
+        return 0;
+    }
     let mut count = 0;
     for partition in shared.all_partitions() {
         match partition.retain(now) {

@@ -38,6 +38,10 @@ pub struct LogOptions {
     /// Memory for the keys of one pass of compaction (`log.cleaner.dedupe.buffer.size`),
     /// at most; one that does not get to the end in it goes on with another pass.
     pub compaction_map_bytes: usize,
+    /// Whether nothing is deleted for its age, its size or a newer value of its key until
+    /// [`crate::Log::begin_retention`]. Pins are not durable: whoever holds some takes them
+    /// first.
+    pub retention_held: bool,
     /// How fast old data is read again to find damage; 0 switches it off.
     pub scrub_bytes_per_second: u64,
 }
@@ -58,6 +62,7 @@ impl Default for LogOptions {
             retention_check_ms: 30_000,
             compaction_check_ms: 15_000,
             compaction_map_bytes: 64 << 20,
+            retention_held: false,
             scrub_bytes_per_second: 4 << 20,
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) partitions: Mutex<Vec<Weak<Partition>>>,
     /// Partitions with marks that no sync has covered yet.
     pub(crate) loose_marks: Mutex<Vec<Weak<Partition>>>,
+    /// Neither retention nor compaction deletes anything while this holds.
+    pub(crate) retention_held: AtomicBool,
     /// Bytes that may be written before free space is asked for again.
     granted: AtomicI64,
     stopping: AtomicBool,
@@ -48,6 +50,7 @@ impl Shared {
     ) -> Self {
         Self {
             files: FileCache::new(options.max_open_files),
+            retention_held: AtomicBool::new(options.retention_held),
             env,
             options,
             root,

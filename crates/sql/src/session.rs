@@ -152,6 +152,8 @@ impl Session {
             | Statement::CreateMaterializedView(_)
             | Statement::Subscribe(_)
             | Statement::StopJob { .. }
+            | Statement::RestartJob(_)
+            | Statement::CancelJob(_)
             | Statement::Transaction(_) => Ok(Outcome::Engine),
         }
     }

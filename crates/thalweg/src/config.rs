@@ -80,11 +80,13 @@ impl Default for KafkaConfig {
 pub struct LogConfig {
     /// Produce is refused, to be tried again, while less than this is free on the disk.
     pub reserve_bytes: u64,
+    /// How often old segments are looked for, in milliseconds.
+    pub retention_check_ms: u64,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { reserve_bytes: 64 << 20 }
+        Self { reserve_bytes: 64 << 20, retention_check_ms: 30_000 }
     }
 }
 

@@ -252,6 +252,48 @@ impl GroupService {
         self.inner.lock().coordinator.describe(group)
     }
 
+    /// The offset that a group has committed, once it is durable.
+    ///
+    /// # Errors
+    /// The log stopped.
+    pub(crate) fn committed(
+        &self,
+        group: &str,
+        at: &TopicPartition,
+    ) -> Result<Option<Offset>, LogError> {
+        let (found, end) = {
+            let inner = self.inner.lock();
+            (inner.coordinator.offset(group, at), inner.end)
+        };
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.topic.when_durable(end, move |outcome| {
+            let _ = sender.send(outcome);
+        });
+        receiver.recv().unwrap_or(Err(LogError::Stopped))?;
+        Ok(found.map(|committed| committed.offset))
+    }
+
+    /// Asks for offsets of a group to be committed as those of one without members.
+    pub(crate) fn submit_without_members(
+        &self,
+        group: &str,
+        offsets: Vec<(TopicPartition, Offset, String)>,
+    ) -> oneshot::Receiver<Reply> {
+        let offset = |(partition, offset, metadata)| CommitOffset {
+            partition,
+            offset,
+            leader_epoch: -1,
+            metadata,
+            retention_ms: None,
+        };
+        self.submit(Input::Commit(CommitInput {
+            member: MemberRef::nobody(group),
+            offsets: offsets.into_iter().map(offset).collect(),
+            version: 0,
+            transaction: None,
+        }))
+    }
+
     /// Commits offsets of a group that has no members.
     ///
     /// # Errors
@@ -261,21 +303,9 @@ impl GroupService {
         group: &str,
         offsets: Vec<(TopicPartition, Offset, String)>,
     ) -> Result<(), CommitError> {
-        let offset = |(partition, offset, metadata)| CommitOffset {
-            partition,
-            offset,
-            leader_epoch: -1,
-            metadata,
-            retention_ms: None,
-        };
-        let commit = CommitInput {
-            member: MemberRef::nobody(group),
-            offsets: offsets.into_iter().map(offset).collect(),
-            version: 0,
-            transaction: None,
-        };
         let refused = |reason: String| CommitError::Refused { group: group.to_owned(), reason };
-        match self.ask(Input::Commit(commit)).await {
+        let reply = self.submit_without_members(group, offsets).await;
+        match reply.unwrap_or(Reply::Code(ErrorCode::CoordinatorNotAvailable.code())) {
             Reply::Codes(Ok(codes)) => match codes.into_iter().find(|code| *code != NONE) {
                 None => Ok(()),
                 Some(code) => Err(refused(ErrorCode::Unknown(code).to_string())),

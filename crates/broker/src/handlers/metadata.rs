@@ -12,7 +12,7 @@ use thalweg_core::authorizer::{Operation, Resource};
 use thalweg_core::partition_log::TopicMeta;
 use uuid::Uuid;
 
-use crate::broker::{LEADER_EPOCH, NODE_ID, blocking};
+use crate::broker::{Broker, LEADER_EPOCH, NODE_ID, blocking};
 use crate::error_code::{ErrorCode, NONE};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::topics;
@@ -56,6 +56,7 @@ pub(crate) async fn handle(
         Some(topics) if version >= 1 || !topics.is_empty() => {
             let create = context.broker.auto_create_topics
                 && (version < 4 || request.allow_auto_topic_creation);
+            let mut creations = create.then(|| Creations::new(&context.broker));
             let mut described = Vec::with_capacity(topics.len());
             // Named twice, described once: the answer must not outgrow what there is.
             let mut seen = HashSet::new();
@@ -63,7 +64,11 @@ pub(crate) async fn handle(
                 if !seen.insert((topic.name.clone(), topic.topic_id)) {
                     continue;
                 }
-                described.push(named(&context, topic, create, topic_operations).await);
+                described.push(named(&context, topic, &mut creations, topic_operations).await);
+            }
+            if let Some(refused) = creations.map(|c| c.refused).filter(|&refused| refused > 0) {
+                let client = &context.client_id;
+                tracing::warn!(%client, refused, "a request names more new topics than are created at once");
             }
             described
         }
@@ -113,10 +118,31 @@ fn all(context: &RequestContext, operations: bool) -> Vec<MetadataResponseTopic>
     visible.map(|topic| describe(context, topic, operations)).collect()
 }
 
+/// How many more topics a request may have created.
+struct Creations {
+    left: usize,
+    refused: usize,
+}
+
+impl Creations {
+    /// At least one, however many partitions that has.
+    fn new(broker: &Broker) -> Self {
+        let partitions = usize::try_from(broker.default_partitions).unwrap_or(1).max(1);
+        Self { left: (broker.limits.auto_created_partitions / partitions).max(1), refused: 0 }
+    }
+
+    fn take(&mut self) -> bool {
+        let granted = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        self.refused += usize::from(!granted);
+        granted
+    }
+}
+
 async fn named(
     context: &RequestContext,
     topic: MetadataRequestTopic,
-    create: bool,
+    creations: &mut Option<Creations>,
     operations: bool,
 ) -> MetadataResponseTopic {
     let Some(name) = topic.name else {
@@ -137,11 +163,14 @@ async fn named(
     if topics::invalid_name(&name).is_some() {
         return refuse(ErrorCode::InvalidTopicException);
     }
-    if !create || topics::is_internal(&name) {
+    let Some(creations) = creations.as_mut().filter(|_| !topics::is_internal(&name)) else {
         return refuse(ErrorCode::UnknownTopicOrPartition);
-    }
+    };
     if !context.allows(Operation::Create, Resource::Topic(&name)) {
         return refuse(ErrorCode::TopicAuthorizationFailed);
+    }
+    if !creations.take() {
+        return refuse(ErrorCode::LeaderNotAvailable);
     }
     let (broker, wanted) = (context.broker.clone(), name.to_string());
     let created =

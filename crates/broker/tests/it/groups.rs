@@ -69,10 +69,9 @@ async fn a_job_commits_from_inside() {
 async fn what_is_remembered_is_written_anew_before_it_grows_without_bound() {
     let log = Arc::new(MemoryLog::default());
     let mut broker = start(log.clone(), options());
-    let committer = broker.committer();
     for round in 0..60 {
         let offsets = (0..5_000).map(|partition| (at(partition), round, String::new())).collect();
-        committer.commit("job", offsets).await.expect("commit");
+        broker.commit_group_offsets("job", offsets).await.expect("commit");
     }
     let pinned = log.pinned("__consumer_offsets");
     assert!(pinned > 100_000, "pinned from {pinned} of 300000 on");

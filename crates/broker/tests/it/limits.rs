@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
-use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest};
 use kafka_protocol::protocol::Decodable;
 use thalweg_broker::{BrokerHandle, BrokerOptions};
+use thalweg_core::partition_log::LogStore;
 
-use crate::client::{Client, batch, options, produce, start};
+use crate::client::{Client, batch, name, options, produce, start};
 use crate::memory_log::MemoryLog;
 
 fn broker(change: impl FnOnce(&mut BrokerOptions)) -> BrokerHandle {
@@ -153,6 +155,31 @@ async fn the_memory_for_requests_is_shared() {
     }
     for task in tasks {
         task.await.expect("a client");
+    }
+}
+
+/// What is left over is answered so that clients ask again, and then it is its turn.
+#[tokio::test]
+async fn one_request_creates_so_many_topics_and_no_more() {
+    let mut options = options();
+    options.limits.auto_created_partitions = 10;
+    options.default_partitions = 3;
+    let log = Arc::new(MemoryLog::default());
+    let broker = start(log.clone(), options);
+    let mut client = Client::connect(&broker).await;
+    let topic = |n| MetadataRequestTopic::default().with_name(Some(name(&format!("new-{n}"))));
+    let request = MetadataRequest::default()
+        .with_topics(Some((0..5_000).map(topic).collect()))
+        .with_allow_auto_topic_creation(true);
+    for round in 1..=2 {
+        let answer = client.call(9, &request).await;
+        assert_eq!(answer.topics.len(), 5_000);
+        let codes = answer.topics.iter().map(|topic| topic.error_code);
+        let (created, refused): (Vec<i16>, Vec<i16>) = codes.partition(|code| *code == 0);
+        assert_eq!(created.len(), 3 * round, "three of three partitions in each round");
+        assert!(refused.iter().all(|code| *code == 5), "LEADER_NOT_AVAILABLE");
+        let named = log.topics().into_iter().filter(|topic| topic.name.starts_with("new-"));
+        assert_eq!(named.count(), 3 * round);
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest, TransactionalId};
+use thalweg_core::ids::ProducerId;
+use thalweg_core::record_batch::{BatchBuilder, Compression, NewRecord};
 use tokio::time::timeout;
 
 use crate::client::{Client, batch, options, produce, start, text};
@@ -108,4 +110,28 @@ async fn what_is_refused_says_why() {
     assert_eq!(outcome(&client.call(9, &good()).await), (56, -1), "retriable");
     log.fill_disk(false);
     assert_eq!(outcome(&client.call(9, &good()).await), (0, 0));
+}
+
+/// Under a job's id a client could make the job's own output pass as written already.
+#[tokio::test]
+async fn producer_ids_of_jobs_are_refused() {
+    let (_log, _broker, mut client) = bench().await;
+    let under = |id: i64| {
+        let mut batch = BatchBuilder::new(Compression::None).producer(id, 0, 0);
+        batch.push(&NewRecord { value: Some(b"a"), ..NewRecord::default() }).expect("room");
+        produce("topic", batch.build().expect("a batch"), -1)
+    };
+    let first = ProducerId::FIRST_INTERNAL;
+    for id in [first, first + 1, 1 << 62, i64::MAX] {
+        let answer = client.call(9, &under(id)).await;
+        assert_eq!(outcome(&answer), (49, -1), "INVALID_PRODUCER_ID_MAPPING for {id}");
+        let message = answer.responses[0].partition_responses[0].error_message.clone();
+        assert!(message.expect("a message").contains("InitProducerId"));
+    }
+    // Also behind a batch that is in order: all of the partition's records go together.
+    let [good, bad] = [first - 1, first]
+        .map(|id| under(id).topic_data[0].partition_data[0].records.clone().expect("records"));
+    let both = Bytes::from([&good[..], &bad[..]].concat());
+    assert_eq!(outcome(&client.call(9, &produce("topic", both, -1)).await).0, 49);
+    assert_eq!(outcome(&client.call(9, &under(first - 1)).await), (0, 0), "nothing came before");
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kafka_protocol::messages::InitProducerIdRequest;
-use thalweg_broker::BrokerHandle;
+use thalweg_broker::{Broker, BrokerHandle, GroupOptions, TransactionOptions};
 use thalweg_core::env::Env;
 use thalweg_core::ids::TopicPartition;
 use thalweg_log::{Log, LogOptions};
@@ -50,4 +50,32 @@ async fn what_was_promised_is_there_again() {
     assert!(cluster_ids.iter().all(|id| *id == cluster_ids[0]), "{cluster_ids:?}");
     let distinct: std::collections::BTreeSet<_> = producer_ids.iter().collect();
     assert_eq!(distinct.len(), producer_ids.len(), "{producer_ids:?}");
+}
+
+/// Jobs start before the door is open, and read and write offsets of groups.
+#[tokio::test]
+async fn offsets_are_there_before_the_door_is_open() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = TopicPartition::new("topic", 3);
+    for round in 0..3 {
+        let log = Log::open(Env::real(), directory.path(), LogOptions::default()).expect("a log");
+        let state = Broker::open(
+            Env::real(),
+            log.clone(),
+            GroupOptions::default(),
+            TransactionOptions::default(),
+        )
+        .expect("state");
+        let offsets = state.offsets();
+        assert_eq!(offsets.committed("g", &at).expect("read"), (round > 0).then_some(round));
+        assert_eq!(offsets.committed("other", &at).expect("read"), None);
+        offsets.commit_soon("g", vec![(at.clone(), round + 1, String::new())]);
+        assert_eq!(offsets.committed("g", &at).expect("read"), Some(round + 1));
+        let broker = state.serve(options()).expect("a broker");
+        let group = broker.describe_group("g").expect("the group");
+        assert_eq!(group.offsets[0].1.offset, round + 1);
+        broker.shutdown().await;
+        log.close().expect("close");
+        assert!(offsets.committed("g", &at).is_ok(), "what is durable can still be read");
+    }
 }

@@ -66,24 +66,38 @@ impl KafkaSource {
                 Some(log.offset_for_time(*at)?.map_or(offsets.last_stable, |(offset, _)| offset))
             }
             OffsetSpec::Specific(by_partition) => by_partition.get(&log.name().partition).copied(),
-            OffsetSpec::Group { reset } => {
-                let group = self.options.group.as_deref().unwrap_or_default();
-                let committed = self.committed.as_ref().and_then(|find| find(group, log.name()));
-                match (committed, reset) {
-                    (Some(offset), _) => Some(offset),
-                    (None, Reset::Earliest) => Some(offsets.start),
-                    (None, Reset::Latest) => Some(offsets.last_stable),
-                    (None, Reset::Fail) => {
-                        return Err(StreamError::Invalid(format!(
-                            "group '{group}' has no committed offset for {}; set \
-                             'properties.auto.offset.reset' = 'earliest' or 'latest', or \
-                             another 'scan.startup.mode'",
-                            log.name()
-                        )));
-                    }
-                }
-            }
+            OffsetSpec::Group { reset } => Some(self.group_offset(*reset, log)?),
         })
+    }
+
+    /// Where the group stands; where it stands nowhere, or at a record that is not there,
+    /// `auto.offset.reset` decides, as in Kafka's consumers.
+    fn group_offset(&self, reset: Reset, log: &dyn PartitionLog) -> Result<Offset> {
+        let (offsets, at) = (log.offsets(), log.name());
+        let group = self.options.group.as_deref().unwrap_or_default();
+        let committed = match &self.committed {
+            Some(find) => find(group, at)?,
+            None => None,
+        };
+        let there = |offset: &Offset| (offsets.start..=offsets.high_watermark).contains(offset);
+        match (committed.filter(there), reset) {
+            (Some(offset), _) => Ok(offset),
+            (None, Reset::Earliest) => Ok(offsets.start),
+            (None, Reset::Latest) => Ok(offsets.last_stable),
+            (None, Reset::Fail) => {
+                let found = match committed {
+                    None => format!("group '{group}' has no committed offset for {at}"),
+                    Some(offset) => format!(
+                        "group '{group}' has committed offset {offset} for {at}, which has {}..{}",
+                        offsets.start, offsets.high_watermark
+                    ),
+                };
+                Err(StreamError::Invalid(format!(
+                    "{found}; set 'properties.auto.offset.reset' = 'earliest' or 'latest', or \
+                     another 'scan.startup.mode'"
+                )))
+            }
+        }
     }
 
     fn split(&self, meta: &TopicMeta, partition: i32, late: bool) -> Result<SplitInfo> {

@@ -121,7 +121,9 @@ fn markers_and_aborted_records_are_passed_over() {
 #[test]
 fn start_and_end_follow_the_options() {
     let committed = Arc::new(|group: &str, at: &thalweg_core::ids::TopicPartition| {
-        (group == "g" && at.partition == 0).then_some(2)
+        let at_0 = [("g", 2), ("old", -1), ("ahead", 5), ("end", 4)];
+        let found = at_0.iter().find(|(name, _)| *name == group && at.partition == 0);
+        Ok(found.map(|(_, offset)| *offset))
     });
     let world = World::with(|registry| registry.with_committed(committed));
     world.log.create_topic("in", 2, &[]).unwrap();
@@ -150,9 +152,38 @@ fn start_and_end_follow_the_options() {
     );
     assert_eq!(ranges(&[("properties.group.id", "g")]), [(2, None), (0, None)]);
     assert_eq!(ranges(&[("scan.bounded.mode", "latest-offset")]), [(0, Some(4)), (0, Some(0))]);
-    let strict = source(&world, &[(mode, "group-offsets"), ("properties.group.id", "h")]);
-    let error = strict.splits().unwrap_err().to_string();
-    assert!(error.contains("group 'h' has no committed offset for in-0"), "{error}");
+    let group_offsets = |group, reset: Option<&'static str>| {
+        let mut options = vec![(mode, "group-offsets"), ("properties.group.id", group)];
+        options.extend(reset.map(|reset| ("properties.auto.offset.reset", reset)));
+        options
+    };
+    for (group, reset, start) in [
+        ("g", "earliest", 2),
+        ("g", "latest", 2),
+        ("end", "earliest", 4),
+        ("h", "earliest", 0),
+        ("h", "latest", 4),
+        ("old", "earliest", 0),
+        ("old", "latest", 4),
+        ("ahead", "earliest", 0),
+        ("ahead", "latest", 4),
+    ] {
+        let found = ranges(&group_offsets(group, Some(reset)));
+        assert_eq!(found, [(start, None), (0, None)], "{group} {reset}");
+    }
+    for (group, reset, says) in [
+        ("h", None, "group 'h' has no committed offset for in-0;"),
+        ("h", Some("none"), "group 'h' has no committed offset for in-0;"),
+        ("ahead", None, "group 'ahead' has committed offset 5 for in-0, which has 0..4;"),
+    ] {
+        let error = source(&world, &group_offsets(group, reset)).splits().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let nameless = world.registry.validate(&table(
+        &schema(&[("n", DataType::Int64)]),
+        &[("connector", "kafka"), ("topic", "in"), ("format", "json"), (mode, "group-offsets")],
+    ));
+    assert!(nameless.unwrap_err().to_string().contains("needs option 'properties.group.id'"));
 
     let bounded = source(&world, &[("scan.bounded.mode", "latest-offset")]);
     let split = bounded.splits().unwrap().remove(0);

@@ -18,7 +18,7 @@ use crate::support::{World, rows, schema};
 #[test]
 fn bad_records_keep_their_bytes_and_say_why() {
     let world = World::new();
-    let sink = bad_sink(world.log.clone(), "orders.bad").unwrap();
+    let sink = bad_sink(world.log.clone(), "orders.bad", "totals").unwrap();
     let columns: Vec<ArrayRef> = vec![
         Arc::new(BinaryArray::from_vec(vec![b"{oops", b"\xff\x00"])),
         Arc::new(StringArray::from(vec!["0", "/data/in.json"])),
@@ -38,8 +38,12 @@ fn bad_records_keep_their_bytes_and_say_why() {
     let records = world.records("orders.bad", 0);
     assert_eq!(records.len(), 2);
     assert_eq!(records[0].value.as_deref(), Some("{oops"));
-    let headers =
-        [("thalweg.partition", "0"), ("thalweg.offset", "7"), ("thalweg.reason", "invalid JSON")];
+    let headers = [
+        ("thalweg.partition", "0"),
+        ("thalweg.offset", "7"),
+        ("thalweg.reason", "invalid JSON"),
+        ("thalweg.job", "totals"),
+    ];
     assert_eq!(
         records[0].headers,
         headers.map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -48,13 +52,13 @@ fn bad_records_keep_their_bytes_and_say_why() {
 
     let table = bad_table("c.d.orders$bad", "orders.bad");
     world.registry.validate(&table).unwrap();
-    let source = world.registry.source(&table, &[0, 1, 2, 3, 4]).unwrap();
+    let source = world.registry.source(&table, &[0, 1, 2, 3, 4, 5]).unwrap();
     let split = source.splits().unwrap().remove(0);
     assert_eq!(
         check_source(&*source, &split, 1).rows,
         [
-            r#"{"raw":"e29vcHM=","partition":"0","offset":7,"reason":"invalid JSON","key":null}"#,
-            r#"{"raw":"/wA=","partition":"/data/in.json","offset":1099511627776,"reason":"not UTF-8","key":null}"#,
+            r#"{"raw":"e29vcHM=","partition":"0","offset":7,"reason":"invalid JSON","job":"totals","key":null}"#,
+            r#"{"raw":"/wA=","partition":"/data/in.json","offset":1099511627776,"reason":"not UTF-8","job":"totals","key":null}"#,
         ]
     );
 }
@@ -103,7 +107,7 @@ fn bad_batch(records: &[BadRecord]) -> ChangeBatch {
 #[test]
 fn keys_headers_and_tombstones_stay_and_what_is_cut_is_said() {
     let world = World::new();
-    let sink = bad_sink(world.log.clone(), "orders.bad").unwrap();
+    let sink = bad_sink(world.log.clone(), "orders.bad", "totals").unwrap();
     let plain = BadRecord {
         key: None,
         raw: Some(Bytes::from("v")),

@@ -6,8 +6,9 @@ use thalweg_core::time::Millis;
 use super::{Decoder, Encoder};
 use crate::error::{JobError, Result};
 
-/// Raised by whoever changes the engine so that the same journal may give other bytes.
-pub(crate) const RESULT_VERSION: u64 = 1;
+/// Raised by whoever changes the program so that the same journal may give other bytes.
+/// 2: bad records name their job.
+pub(crate) const RESULT_VERSION: u64 = 2;
 
 /// A sink as the header pins it.
 #[derive(Clone, PartialEq, Eq, Debug)]

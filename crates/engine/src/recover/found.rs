@@ -34,17 +34,6 @@ impl Found {
         }
     }
 
-    /// Refuses a journal whose beginning is gone.
-    pub(super) fn check_start(&self, wanted: Offset, there: Offset) -> Result<()> {
-        if there > wanted {
-            return Err(JobError::Incompatible(format!(
-                "the journal starts at offset {there}, but its entries from {wanted} on are \
-                 needed: something deleted them"
-            )));
-        }
-        Ok(())
-    }
-
     pub(super) fn read(&mut self, reader: &mut JournalReader) -> Result<()> {
         while let Some((offset, record)) = reader.next()? {
             match record {
@@ -79,4 +68,15 @@ impl Found {
         self.published = self.published.max(epoch);
         self.unpublished.retain(|entry| entry.input.epoch > self.published);
     }
+}
+
+/// Refuses a journal whose beginning is gone.
+pub(super) fn check_start(wanted: Offset, there: Offset) -> Result<()> {
+    if there > wanted {
+        return Err(JobError::Incompatible(format!(
+            "the journal starts at offset {there}, but its entries from {wanted} on are \
+             needed: something deleted them"
+        )));
+    }
+    Ok(())
 }

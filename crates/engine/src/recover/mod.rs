@@ -4,6 +4,7 @@
 
 mod found;
 mod opening;
+mod rest;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 
 use thalweg_core::env::Env;
 use thalweg_core::ids::{Incarnation, ProducerId};
-use thalweg_core::partition_log::PartitionLog;
 use thalweg_state::{Snapshot, SnapshotStore};
 use thalweg_stream::graph::NodeId;
 use thalweg_stream::sink::SinkRef;
@@ -30,8 +30,10 @@ use crate::schedule::Core;
 use crate::snapshot::{SnapshotMeta, restore_views};
 use crate::staging;
 use crate::watermark::ChannelEnd;
-use found::Found;
+use found::{Found, check_start};
 use opening::Opening;
+pub use rest::RestingJob;
+pub(crate) use rest::rest;
 
 /// Directory of staged files in that of the job.
 const STAGED: &str = "staged";
@@ -55,7 +57,7 @@ pub(crate) fn open(spec: JobSpec, services: JobServices) -> Result<Arc<Core>> {
     let start = meta.as_ref().map_or(0, |meta| meta.ledger.journal);
     let mut found = Found::new(meta.as_ref());
     let mut reader = JournalReader::new(Arc::clone(&journal), start);
-    found.check_start(start, reader.offset())?;
+    check_start(start, reader.offset())?;
     found.read(&mut reader)?;
 
     let header = new_header(&spec, &plan, &parts.sinks, found.header.as_ref(), env)?;
@@ -92,49 +94,16 @@ pub(crate) fn open(spec: JobSpec, services: JobServices) -> Result<Arc<Core>> {
     opening.finish(writer, publisher)
 }
 
-/// Pins what a job needs that does not run.
-pub(crate) fn pin(spec: &JobSpec, services: &JobServices) -> Result<()> {
-    if services.log.topic(&journal::topic_name(spec.id)).is_none() {
-        return Ok(());
-    }
-    let plan = Plan::new(spec.graph.clone(), spec.parallelism, &spec.options, &[], &[])?;
-    let store = SnapshotStore::new(services.env.clone(), services.dir.join("snapshots"));
-    let (_, meta) = newest_snapshot(&store, &mut Vec::new())?;
-    let journal = journal::open(&*services.log, spec.id)?;
-    let (ledger, point) = match meta {
-        Some(SnapshotMeta { ledger, .. }) => {
-            let point = ledger.pins.first().cloned().unwrap_or_else(|| ledger.pin_point());
-            (ledger, point)
-        }
-        None => (fold(Arc::clone(&journal))?, PinPoint::start()),
-    };
-    let holder = holder(spec.id);
-    journal.pin(&holder, Some(point.journal));
-    for (number, split) in ledger.splits.iter().enumerate() {
-        let node = *plan.sources.get(split.source).ok_or_else(|| {
-            JobError::Incompatible("the journal has more sources than the query".into())
-        })?;
-        let from = point.positions.get(number).copied().unwrap_or(split.info.start);
-        find(&plan, &services.sources, node)?.pin(&split.info, &holder, Some(from));
-    }
-    Ok(())
-}
-
-/// The decisions of a whole journal.
-fn fold(journal: Arc<dyn PartitionLog>) -> Result<Ledger> {
-    let mut ledger = Ledger::new(&[]);
-    let mut reader = JournalReader::new(journal, 0);
-    while let Some((_, record)) = reader.next()? {
-        if let Record::Epoch(entry) = record {
-            ledger.apply(&entry.input)?;
-        }
-    }
-    Ok(ledger)
-}
-
 /// Name under which a job pins what it needs.
 pub(crate) fn holder(job: JobId) -> String {
     format!("job {job}")
+}
+
+/// From where on a job's input and journal are needed, with the snapshots in its ledger.
+/// Until there are as many as are kept, its start is.
+fn needed_from(ledger: &Ledger, snapshots_kept: usize) -> PinPoint {
+    let enough = ledger.pins.len() >= snapshots_kept.max(1);
+    ledger.pins.first().filter(|_| enough).cloned().unwrap_or_else(PinPoint::start)
 }
 
 /// The newest good snapshot and its meta. Damaged ones are told.
@@ -269,10 +238,7 @@ fn restored_ledger(plan: &Plan, header: &Header, meta: Option<SnapshotMeta>) -> 
         .collect();
     let fresh = Ledger::new(&subtasks);
     let Some(SnapshotMeta { header: saved, mut ledger }) = meta else { return fresh };
-    let own = ledger.pin_point();
-    if ledger.pins.last() != Some(&own) {
-        ledger.pins.push(own);
-    }
+    ledger.add_own_pin();
     for (ends, &number) in ledger.subtasks.iter_mut().zip(&subtasks) {
         // After a change of parallelism all start at the lowest.
         if let Some(lowest) = ends.iter().map(|end| end.watermark).min()

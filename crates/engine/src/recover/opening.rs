@@ -11,7 +11,7 @@ use thalweg_core::partition_log::{PartitionLog, Waker, Watch};
 use thalweg_state::{Snapshot, SnapshotStore};
 use thalweg_stream::graph::Operator;
 
-use super::{Connected, Found, STAGED};
+use super::{Connected, Found, STAGED, needed_from};
 use crate::clock::EpochClock;
 use crate::commit::Committer;
 use crate::driver::{Driver, LiveDriver, Replay, SourceFeed};
@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::exchange::{EdgeBudget, SpillDir};
 use crate::job::JobSpec;
 use crate::journal::{Header, JournalReader, JournalWriter};
-use crate::ledger::{Ledger, PinPoint};
+use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::publish::Publisher;
 use crate::schedule::{Core, CoreParts, State, StateParts};
@@ -69,9 +69,7 @@ impl Opening {
         let clock = EpochClock::new(Arc::clone(&self.env.clock), self.ledger.now);
         let policy = SnapshotPolicy::new(&options, self.env.clock.monotonic_ns());
         let cut_now = self.ledger.now;
-        // Until there are as many as are kept, the job's start is needed.
-        let enough = self.ledger.pins.len() >= options.snapshots_kept.max(1);
-        let oldest = self.ledger.pins.first().filter(|_| enough).cloned();
+        let oldest = needed_from(&self.ledger, options.snapshots_kept);
         let ledger = Arc::new(Mutex::new(self.ledger));
         let published = Arc::new(AtomicU64::new(self.found.last.0));
         let committer = Committer {
@@ -113,7 +111,7 @@ impl Opening {
             },
             state,
         );
-        core.pin(&oldest.unwrap_or_else(PinPoint::start));
+        core.pin(&oldest);
         listeners.listen(&core);
         Ok(core)
     }

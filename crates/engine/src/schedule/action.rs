@@ -6,12 +6,13 @@ use std::sync::atomic::Ordering;
 
 use thalweg_core::ids::Epoch;
 use thalweg_core::partition_log::DurableCallback;
+use thalweg_stream::source::SplitInfo;
 
 use super::Core;
 use super::state::{Action, Ending, Export, State};
 use crate::commit::{CommittedEpoch, Committer};
 use crate::driver::{Driven, Driver};
-use crate::epoch::EpochPlan;
+use crate::epoch::{EpochPlan, Event};
 use crate::error::{JobError, Result};
 use crate::journal::EndState;
 use crate::ledger::PinPoint;
@@ -71,6 +72,7 @@ impl Core {
             }
             Action::Drive { mut driver, input } => {
                 let driven = driver.drive(&input)?;
+                self.pin_new_splits(&driven);
                 Done::Driven { driver, driven }
             }
             Action::Commit { mut committer, done } => {
@@ -147,17 +149,38 @@ impl Core {
         Ok(())
     }
 
+    /// Keeps all of a new split: a job without a snapshot is replayed from its start.
+    fn pin_new_splits(&self, driven: &Driven) {
+        for event in driven.epoch.iter().flat_map(|epoch| &epoch.events) {
+            if let Event::NewSplit { source, id, fingerprint, start, end } = event {
+                let (id, fingerprint) = (id.clone(), fingerprint.clone());
+                let info = SplitInfo { id, fingerprint, start: *start, end: *end };
+                self.sources[*source].pin(&info, &recover::holder(self.id), Some(*start));
+            }
+        }
+    }
+
+    /// Keeps nothing any more.
+    pub(crate) fn unpin(&self) {
+        let holder = recover::holder(self.id);
+        self.journal.pin(&holder, None);
+        for (source, info) in self.known_splits() {
+            self.sources[source].pin(&info, &holder, None);
+        }
+    }
+
+    /// A copy: a source may call back.
+    fn known_splits(&self) -> Vec<(usize, SplitInfo)> {
+        let ledger = self.ledger.lock();
+        ledger.splits.iter().map(|split| (split.source, split.info.clone())).collect()
+    }
+
     /// Keeps input and journal from a point on.
     pub(crate) fn pin(&self, point: &PinPoint) {
         let holder = recover::holder(self.id);
         self.journal.pin(&holder, Some(point.journal));
         self.journal.release(point.journal);
-        // Collected first: a source may call back.
-        let splits: Vec<_> = {
-            let ledger = self.ledger.lock();
-            ledger.splits.iter().map(|split| (split.source, split.info.clone())).collect()
-        };
-        for (number, (source, info)) in splits.iter().enumerate() {
+        for (number, (source, info)) in self.known_splits().iter().enumerate() {
             let from = point.positions.get(number).copied().unwrap_or(info.start);
             self.sources[*source].pin(info, &holder, Some(from));
         }

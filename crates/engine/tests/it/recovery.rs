@@ -14,6 +14,7 @@ use thalweg_stream::source::{
 
 use crate::support::graph::Builder;
 use crate::support::rig::{JOB, Rig, connect};
+use crate::support::view::CountingView;
 
 fn copy() -> (Graph, NodeId, NodeId) {
     let mut builder = Builder::default();
@@ -272,13 +273,109 @@ fn a_journal_whose_needed_part_is_gone_is_refused() {
     assert!(error.is_incompatible(), "{error}");
 }
 
+/// A rig whose topic `in` keeps nothing that is not pinned, `number` lines of one segment each.
+fn forgetful_rig(number: i64) -> Rig {
+    let rig = Rig::new(1);
+    let config = [("segment.bytes", "1024"), ("retention.bytes", "0")];
+    let config = config.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    rig.log.eager().create_topic("in", 1, &config).unwrap();
+    rig.topic("out", 1);
+    append_segments(&rig, 0..number);
+    rig
+}
+
+fn append_segments(rig: &Rig, numbers: std::ops::Range<i64>) {
+    for n in numbers {
+        rig.append("in", 0, &[&format!("{},{n},{n}", "k".repeat(700))]);
+    }
+}
+
+/// Runs retention; says where `in` starts then.
+fn retain(rig: &Rig) -> i64 {
+    rig.log.log.retention_step(0);
+    rig.log.eager().partition("in", 0).unwrap().offsets().start
+}
+
 #[test]
-fn a_stopped_job_can_be_pinned() {
-    let rig = rig();
-    let job = start(&rig, JobOptions::default()).unwrap();
+fn input_is_kept_from_a_jobs_start_until_snapshots_stand_for_it() {
+    let rig = forgetful_rig(5);
+    let options = JobOptions { snapshot_at_stop: false, ..JobOptions::default() };
+    let job = start(&rig, options.clone()).unwrap();
     rig.settle(&job);
+    assert_eq!(retain(&rig), 0, "a crash now is followed by a replay of everything");
     drop(job);
+    let rig = rig.crash();
+    let job = start(&rig, options).unwrap();
+    rig.settle(&job);
+    assert!(job.error().is_none(), "{:?}", job.error());
+    assert_eq!((retain(&rig), rig.read("out").len()), (0, 5), "pinned while it replays, too");
+    job.unpin();
+    assert_eq!(retain(&rig), 4);
+}
+
+#[test]
+fn a_job_at_rest_keeps_what_it_needs() {
+    let rig = forgetful_rig(3);
+    let options = JobOptions { snapshots_kept: 1, ..JobOptions::default() };
     let (graph, source, sink) = copy();
+    let spec = rig.spec(&graph, 1, options.clone());
+    let services = || connect(&rig, (source, "in"), (sink, "out"), None);
+    let nothing = Job::rest(&spec, &services()).unwrap();
+    assert_eq!((nothing.status().epoch.0, nothing.views_restored()), (0, false));
+
+    let job = start(&rig, options.clone()).unwrap();
+    rig.settle(&job);
+    job.stop();
+    rig.settle(&job);
+    let stopped = job.status();
+    assert_eq!(stopped.state, JobState::Stopped);
+    drop(job);
+    drop(services);
+    append_segments(&rig, 3..9);
+    let rig = rig.crash();
+
     let services = connect(&rig, (source, "in"), (sink, "out"), None);
-    Job::pin(&rig.spec(&graph, 1, JobOptions::default()), &services).unwrap();
+    let resting = Job::rest(&spec, &services).unwrap();
+    let status = resting.status();
+    assert_eq!(status.state, JobState::Stopped);
+    assert_eq!((status.epoch, status.totals), (stopped.epoch, stopped.totals));
+    assert_eq!(status.splits[0].position, 3);
+    assert_eq!(retain(&rig), 3, "what it has read may go, what it has not read stays");
+    let job = start(&rig, options).unwrap();
+    rig.settle(&job);
+    assert_eq!(rig.read("out").len(), 9);
+    job.unpin();
+    assert_eq!(retain(&rig), 8);
+}
+
+#[test]
+fn views_of_a_job_at_rest_are_what_they_were() {
+    for snapshot_at_stop in [true, false] {
+        let rig = rig();
+        let mut builder = Builder::default();
+        let source = builder.source(None);
+        let view = builder.view(source);
+        let options = JobOptions { snapshot_at_stop, ..JobOptions::default() };
+        let spec = rig.spec(&builder.graph, 1, options);
+        let services = |kept: &Arc<CountingView>| {
+            let mut services = rig.services();
+            services.sources.insert(source, rig.source("in"));
+            services.views.insert(view, Arc::clone(kept) as _);
+            services
+        };
+        let kept = Arc::new(CountingView::default());
+        let job = rig.start(spec.clone(), services(&kept)).unwrap();
+        rig.settle(&job);
+        job.stop();
+        rig.settle(&job);
+        assert_eq!(kept.rows().len(), 3);
+        let again = Arc::new(CountingView::default());
+        let resting = Job::rest(&spec, &services(&again)).unwrap();
+        assert_eq!(resting.views_restored(), snapshot_at_stop);
+        if snapshot_at_stop {
+            assert_eq!((again.rows(), again.epoch()), (kept.rows(), kept.epoch()));
+        } else {
+            assert!(again.rows().is_empty(), "only a replay could say what was in it");
+        }
+    }
 }

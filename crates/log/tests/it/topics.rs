@@ -218,6 +218,25 @@ fn retention_by_time_size_and_pins() {
 }
 
 #[test]
+fn retention_waits_for_those_who_pin() {
+    let sim = SimEnv::new(1);
+    let options = LogOptions { retention_held: true, ..manual() };
+    let log = Log::open(sim.env(), Path::new(ROOT), options).unwrap();
+    let settings = [("segment.bytes", "1024"), ("retention.bytes", "0")];
+    log.create_topic("t", 1, &config(&settings)).unwrap();
+    let partition = partition(&log);
+    for _ in 0..20 {
+        partition.append(batch(&[&[0; 400]])).unwrap();
+        log.commit_step();
+    }
+    let now = sim.clock.wall_ms();
+    assert_eq!((log.retention_step(now), partition.offsets().start), (0, 0));
+    partition.pin("job", Some(4));
+    log.begin_retention();
+    assert_eq!((log.retention_step(now), partition.offsets().start), (2, 4));
+}
+
+#[test]
 fn log_append_time_is_stamped_and_checked_again() {
     let sim = SimEnv::new(1);
     let log = open(&sim);

@@ -8,6 +8,7 @@ use crate::error::{ErrorCode, Position, Span, SqlError};
 /// Words that start a statement.
 pub(crate) const STATEMENT_WORDS: &[&str] = &[
     "BEGIN",
+    "CANCEL",
     "CREATE",
     "DESCRIBE",
     "DROP",
@@ -15,6 +16,7 @@ pub(crate) const STATEMENT_WORDS: &[&str] = &[
     "EXPLAIN",
     "INSERT",
     "RESET",
+    "RESTART",
     "SELECT",
     "SET",
     "SHOW",

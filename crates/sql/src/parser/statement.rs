@@ -81,6 +81,10 @@ pub enum Statement {
         /// `WITH DRAIN`.
         with_drain: bool,
     },
+    /// `RESTART JOB 'id or name'`: of one that was stopped, that failed, or that runs.
+    RestartJob(String),
+    /// `CANCEL JOB 'id or name'`: stops it for good and deletes its state.
+    CancelJob(String),
     /// `BEGIN`, `COMMIT`, `ROLLBACK` as PostgreSQL's clients send them.
     Transaction(Transaction),
 }
@@ -126,6 +130,8 @@ pub(crate) fn parse(parser: &mut Parser, source: &Source<'_>) -> Result<Statemen
             Ok(Statement::Subscribe(Name::parse(parser)?))
         }
         "STOP" => parse_stop(parser),
+        "RESTART" => Ok(Statement::RestartJob(parse_job(parser, "RESTART")?)),
+        "CANCEL" => Ok(Statement::CancelJob(parse_job(parser, "CANCEL")?)),
         "START" => {
             expect_words(parser, &["START", "TRANSACTION"])?;
             skip_rest(parser);
@@ -210,15 +216,20 @@ fn parse_use(parser: &mut Parser) -> Result<Statement, ParserError> {
     Ok(Statement::Use { catalog, name: Name::parse(parser)? })
 }
 
-fn parse_stop(parser: &mut Parser) -> Result<Statement, ParserError> {
-    expect_words(parser, &["STOP", "JOB"])?;
+/// `VERB JOB 'id or name'`.
+fn parse_job(parser: &mut Parser, verb: &'static str) -> Result<String, ParserError> {
+    expect_words(parser, &[verb, "JOB"])?;
     let token = parser.next_token();
-    let job = match token.token {
-        Token::SingleQuotedString(job) => job,
-        Token::Word(word) => word.value,
-        Token::Number(number, _) => number,
-        _ => return parser.expected("the id or name of a job", token),
-    };
+    match token.token {
+        Token::SingleQuotedString(job) => Ok(job),
+        Token::Word(word) => Ok(word.value),
+        Token::Number(number, _) => Ok(number),
+        _ => parser.expected("the id or name of a job", token),
+    }
+}
+
+fn parse_stop(parser: &mut Parser) -> Result<Statement, ParserError> {
+    let job = parse_job(parser, "STOP")?;
     let (mut with_savepoint, mut with_drain) = (false, false);
     while parser.parse_keyword(Keyword::WITH) {
         if parse_word(parser, "SAVEPOINT") {

@@ -194,6 +194,9 @@ fn other_statements() {
         parse("STOP JOB 'j' WITH SAVEPOINT").unwrap(),
         Statement::StopJob { job: "j".into(), with_savepoint: true, with_drain: false }
     );
+    assert_eq!(parse("RESTART JOB 'j'").unwrap(), Statement::RestartJob("j".into()));
+    assert_eq!(parse("cancel job 77").unwrap(), Statement::CancelJob("77".into()));
+    assert!(parse("RESTART 'j'").is_err() && parse("CANCEL JOB").is_err());
     let Statement::Subscribe(name) = parse("SUBSCRIBE TO d.v").unwrap() else { panic!() };
     assert_eq!(name.parts, ["d", "v"]);
     assert!(matches!(parse("SHOW TIME ZONE").unwrap(), Statement::Show(_)));

@@ -1,4 +1,4 @@
-//! `thalweg job`: list, show and stop the jobs of a running server.
+//! `thalweg job`: list, show, stop, restart and cancel the jobs of a running server.
 
 use clap::{Args, Subcommand};
 use tokio_postgres::SimpleQueryMessage;
@@ -35,6 +35,16 @@ enum Command {
         /// Name or id of the job
         name: String,
     },
+    /// Start a job again that was stopped or that failed; one that runs is stopped first
+    Restart {
+        /// Name or id of the job
+        name: String,
+    },
+    /// Stop a job for good and delete its state
+    Cancel {
+        /// Name or id of the job
+        name: String,
+    },
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
@@ -42,6 +52,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         Command::List { output } => ("SHOW JOBS".to_owned(), Some(*output)),
         Command::Show { name, output } => (format!("SHOW JOB {}", quoted(name)), Some(*output)),
         Command::Stop { name } => (format!("STOP JOB {}", quoted(name)), None),
+        Command::Restart { name } => (format!("RESTART JOB {}", quoted(name)), None),
+        Command::Cancel { name } => (format!("CANCEL JOB {}", quoted(name)), None),
     };
     block_on(async {
         let client = options.server.connect().await?;

@@ -54,6 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         data_dir: (!options.ephemeral).then(|| config.server.data_dir.clone()),
         parallelism: config.jobs.parallelism.max(1),
         reserve_bytes: config.log.reserve_bytes,
+        retention_check_ms: config.log.retention_check_ms,
         ..NodeOptions::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

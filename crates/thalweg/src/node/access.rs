@@ -113,8 +113,11 @@ impl Needs<'_> {
             Statement::Show(Show::Job(name)) => {
                 self.others.push((Operation::Describe, Other::Job(name.clone())));
             }
-            Statement::StopJob { job, .. } => {
+            Statement::StopJob { job, .. } | Statement::RestartJob(job) => {
                 self.others.push((Operation::Alter, Other::Job(job.clone())));
+            }
+            Statement::CancelJob(job) => {
+                self.others.push((Operation::Delete, Other::Job(job.clone())));
             }
             Statement::Show(_)
             | Statement::Set(_)

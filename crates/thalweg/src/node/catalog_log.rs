@@ -19,8 +19,8 @@ use thalweg_core::time::Millis;
 /// Name of the topic.
 pub(super) const CATALOG_TOPIC: &str = "__catalog";
 
-/// Version of the records that this program writes, and the newest that it reads.
-const VERSION: u32 = 1;
+/// The newest version of a record that this program reads. 2: [`CatalogEvent::JobRestarted`].
+const VERSION: u32 = 2;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -55,6 +55,11 @@ pub enum CatalogEvent {
         /// Its parallelism.
         parallelism: usize,
     },
+    /// A job that was stopped was started again.
+    JobRestarted {
+        /// The job.
+        job: u64,
+    },
     /// A job ended and is not to be resumed.
     JobEnded {
         /// The job.
@@ -70,9 +75,9 @@ pub enum CatalogEvent {
 pub enum EndReason {
     /// All its input ended.
     Finished,
-    /// Somebody stopped it.
+    /// Somebody stopped it; it can be started again.
     Stopped,
-    /// Its view or table was dropped.
+    /// Its view was dropped, or it was cancelled: its state goes.
     Dropped,
 }
 
@@ -156,8 +161,12 @@ fn read(
 }
 
 fn encode(event: &CatalogEvent) -> anyhow::Result<Vec<u8>> {
-    let event = serde_json::to_value(event)?;
-    Ok(serde_json::to_vec(&Versioned { version: VERSION, event })?)
+    // The lowest that knows it, so that an older program reads what it can.
+    let version = match event {
+        CatalogEvent::JobRestarted { .. } => 2,
+        _ => 1,
+    };
+    Ok(serde_json::to_vec(&Versioned { version, event: serde_json::to_value(event)? })?)
 }
 
 fn decode(value: &[u8]) -> anyhow::Result<CatalogEvent> {
@@ -174,8 +183,9 @@ fn decode(value: &[u8]) -> anyhow::Result<CatalogEvent> {
 mod tests {
     use super::*;
 
-    /// Records as version 1 wrote them: they must be read for ever.
+    /// Records as versions 1 and 2 wrote them: they must be read for ever.
     const FIXTURE: &str = include_str!("../../tests/fixtures/catalog-v1.jsonl");
+    const FIXTURE_2: &str = include_str!("../../tests/fixtures/catalog-v2.jsonl");
 
     fn events() -> Vec<CatalogEvent> {
         let settings = BTreeMap::from([("parallelism.default".to_owned(), "2".to_owned())]);
@@ -195,15 +205,18 @@ mod tests {
                 parallelism: 2,
             },
             CatalogEvent::JobEnded { job: 7, reason: EndReason::Finished },
+            CatalogEvent::JobEnded { job: 8, reason: EndReason::Stopped },
+            CatalogEvent::JobRestarted { job: 8 },
         ]
     }
 
     #[test]
-    fn version_1_is_read_as_it_was_written() {
+    fn every_version_is_read_as_it_was_written() {
+        let lines = || FIXTURE.lines().chain(FIXTURE_2.lines());
         let read: Vec<CatalogEvent> =
-            FIXTURE.lines().map(|line| decode(line.as_bytes()).expect("event")).collect();
+            lines().map(|line| decode(line.as_bytes()).expect("event")).collect();
         assert_eq!(read, events());
-        for (line, event) in FIXTURE.lines().zip(events()) {
+        for (line, event) in lines().zip(events()) {
             let written: serde_json::Value =
                 serde_json::from_slice(&encode(&event).expect("encoded")).expect("json");
             assert_eq!(written, serde_json::from_str::<serde_json::Value>(line).expect("json"));
@@ -212,8 +225,8 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_refused() {
-        let error = decode(br#"{"version":2,"kind":"something_new"}"#).expect_err("refused");
-        assert!(error.to_string().contains("version 2"), "{error}");
+        let error = decode(br#"{"version":3,"kind":"something_new"}"#).expect_err("refused");
+        assert!(error.to_string().contains("version 3"), "{error}");
         assert!(decode(b"not json").is_err());
     }
 }

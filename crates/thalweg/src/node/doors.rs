@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use thalweg_broker::{Broker, BrokerHandle, BrokerOptions};
+use thalweg_broker::{BrokerHandle, BrokerOptions};
 use thalweg_core::env::{BindError, bind_listener};
 use thalweg_serve::http::{DoorLine, HttpHandle, HttpServer};
 use thalweg_serve::pgwire::{PgHandle, PgLimits, PgOptions, PgServer};
@@ -117,8 +117,7 @@ impl Doors {
         kafka.auto_create_topics = options.auto_create_topics;
         kafka.default_partitions = options.default_partitions;
         kafka.authorizer = node.authorizer();
-        let broker = Broker::start(node.env().clone(), node.log(), kafka)?;
-        node.offsets().connect(&broker);
+        let broker = node.broker().serve(kafka)?;
         let service = Arc::new(PgService::new(node));
         let pg = PgOptions { random: Arc::clone(&node.env().random), limits: PgLimits::default() };
         let sql = PgServer::start(bound.sql, service, node.authorizer(), pg)?;

@@ -10,7 +10,7 @@ use thalweg_connect::{bad_sink, late_sink};
 use thalweg_core::env::Clock;
 use thalweg_engine::{
     Job as EngineJob, JobError, JobHandle, JobId, JobOptions, JobOutcome, JobServices, JobSpec,
-    JobState, JobStatus, Totals, late_schema,
+    JobState, JobStatus, RestingJob, Totals, late_schema,
 };
 use thalweg_serve::view::Fold;
 use thalweg_stream::connector::Connectors;
@@ -27,11 +27,15 @@ pub struct Job {
     parallelism: usize,
     bounded: bool,
     life: Life,
+    /// To start it again; `None` where it cannot be planned any more.
+    new: Option<NewJob>,
 }
 
 /// What there is of a job in this process.
 enum Life {
     Started(JobHandle),
+    /// It was stopped in an earlier process.
+    Resting(RestingJob),
     /// It could not be started: its state is kept for another try.
     Refused(JobError),
 }
@@ -77,6 +81,7 @@ impl Job {
     pub fn status(&self) -> JobStatus {
         match &self.life {
             Life::Started(handle) => handle.status(),
+            Life::Resting(resting) => resting.status().clone(),
             Life::Refused(error) => JobStatus {
                 state: JobState::Failed,
                 error: Some(error.to_string()),
@@ -89,6 +94,12 @@ impl Job {
     pub fn wait(&self) -> JobOutcome {
         match &self.life {
             Life::Started(handle) => handle.wait(),
+            Life::Resting(resting) => JobOutcome {
+                state: JobState::Stopped,
+                error: None,
+                totals: resting.status().totals,
+                seconds: 0.0,
+            },
             Life::Refused(error) => JobOutcome {
                 state: JobState::Failed,
                 error: Some(error.clone()),
@@ -102,6 +113,29 @@ impl Job {
     pub fn request_stop(&self) {
         if let Life::Started(handle) = &self.life {
             handle.stop();
+        }
+    }
+
+    /// What it was started as; `None` where it cannot be planned any more.
+    pub(super) fn as_new(&self) -> Option<&NewJob> {
+        self.new.as_ref()
+    }
+
+    /// Lets go of the records that it keeps from retention: it will not be started again.
+    pub(super) fn unpin(&self) {
+        match &self.life {
+            Life::Started(handle) => handle.unpin(),
+            Life::Resting(resting) => resting.unpin(),
+            Life::Refused(_) => {}
+        }
+    }
+
+    /// Whether its views show what it committed.
+    fn has_views(&self) -> bool {
+        match &self.life {
+            Life::Started(_) => true,
+            Life::Resting(resting) => resting.views_restored(),
+            Life::Refused(_) => false,
         }
     }
 
@@ -133,7 +167,7 @@ fn peak_rss_bytes() -> u64 {
 }
 
 /// What is to be started.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NewJob {
     pub(crate) id: JobId,
     pub(crate) name: String,
@@ -143,13 +177,45 @@ pub(crate) struct NewJob {
     pub(crate) options: JobOptions,
 }
 
-/// What is known of a job that cannot be started.
+impl NewJob {
+    /// Full names of the views that it keeps.
+    pub(crate) fn views(&self) -> impl Iterator<Item = &String> {
+        self.graph.nodes.iter().filter_map(|node| match &node.operator {
+            Operator::View { name, .. } => Some(name),
+            _ => None,
+        })
+    }
+
+    fn spec(&self) -> JobSpec {
+        JobSpec {
+            id: self.id,
+            name: self.name.clone(),
+            graph: self.graph.clone(),
+            parallelism: self.parallelism,
+            options: self.options.clone(),
+        }
+    }
+
+    fn into_job(self, bounded: bool, life: Life) -> Job {
+        Job {
+            id: self.id,
+            name: self.name.clone(),
+            sql: self.sql.clone(),
+            views: self.views().cloned().collect(),
+            parallelism: self.parallelism,
+            bounded,
+            life,
+            new: Some(self),
+        }
+    }
+}
+
+/// What is known of a job that cannot be planned.
 #[derive(Clone, Debug)]
-pub(crate) struct RefusedJob {
+pub(crate) struct UnplannedJob {
     pub(crate) id: JobId,
     pub(crate) name: String,
     pub(crate) sql: String,
-    pub(crate) views: Vec<String>,
 }
 
 /// The jobs of a node, by id.
@@ -157,12 +223,52 @@ pub(crate) struct RefusedJob {
 pub struct Jobs {
     dir: PathBuf,
     jobs: Mutex<BTreeMap<JobId, Arc<Job>>>,
+    /// Jobs that are being stopped or started just now.
+    changing: Mutex<BTreeSet<JobId>>,
+}
+
+/// The right to stop or start a job; nobody else has it meanwhile.
+#[derive(Debug)]
+pub(super) struct JobChange<'a> {
+    jobs: &'a Jobs,
+    id: JobId,
+}
+
+impl Drop for JobChange<'_> {
+    fn drop(&mut self) {
+        self.jobs.changing.lock().remove(&self.id);
+    }
+}
+
+/// Views that were made for a job; they go again unless it comes to something.
+struct MadeViews<'a> {
+    node: &'a Node,
+    names: Vec<String>,
+}
+
+impl MadeViews<'_> {
+    fn keep(mut self) {
+        self.names.clear();
+    }
+}
+
+impl Drop for MadeViews<'_> {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let _ = self.node.views.drop_view(name);
+        }
+    }
 }
 
 impl Jobs {
     /// No jobs yet; their state lives below `dir`.
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, jobs: Mutex::new(BTreeMap::new()) }
+        Self { dir, jobs: Mutex::default(), changing: Mutex::default() }
+    }
+
+    /// Begins to stop or start a job; `None` where somebody else does.
+    pub(super) fn change(&self, id: JobId) -> Option<JobChange<'_>> {
+        self.changing.lock().insert(id).then_some(JobChange { jobs: self, id })
     }
 
     /// All jobs, ended ones too.
@@ -170,71 +276,64 @@ impl Jobs {
         self.jobs.lock().values().cloned().collect()
     }
 
-    /// A job by id or name; of several of one name the newest.
-    pub fn find(&self, id_or_name: &str) -> Option<Arc<Job>> {
+    /// A job by id or name, or by the full name of its view; of several of one name the one
+    /// that runs, else any.
+    pub fn find(&self, wanted: &str) -> Option<Arc<Job>> {
         let jobs = self.jobs.lock();
-        let by_id = id_or_name.parse().ok().and_then(|id| jobs.get(&JobId(id)));
-        let by_name = || jobs.values().rev().find(|job| job.name == id_or_name);
-        by_id.or_else(by_name).cloned()
+        if let Some(job) = wanted.parse().ok().and_then(|id| jobs.get(&JobId(id))) {
+            return Some(Arc::clone(job));
+        }
+        let is_it = |job: &&Arc<Job>| job.name == wanted || job.views.iter().any(|v| v == wanted);
+        let found = jobs.values().filter(is_it);
+        found.min_by_key(|job| job.status().state.is_over()).cloned()
     }
 
     /// Starts a job, or goes on with it where its journal says it was.
     pub(crate) fn start(&self, node: &Node, new: NewJob) -> Result<Arc<Job>, JobError> {
-        let (services, views) = self.services(node, &new)?;
-        let spec = JobSpec {
-            id: new.id,
-            name: new.name.clone(),
-            graph: new.graph,
-            parallelism: new.parallelism,
-            options: new.options,
-        };
+        let (mut services, made) = self.inputs_and_views(node, &new)?;
+        add_outputs(node, &new, &mut services)?;
         let bounded = services.sources.values().all(|source| source.is_bounded());
-        let handle = EngineJob::start(spec, services).inspect_err(|_| {
-            for view in &views {
-                let _ = node.views.drop_view(view);
-            }
-        })?;
-        let job = Arc::new(Job {
-            id: new.id,
-            name: new.name,
-            sql: new.sql,
-            views,
-            parallelism: new.parallelism,
-            bounded,
-            life: Life::Started(handle),
-        });
-        self.jobs.lock().insert(job.id, Arc::clone(&job));
-        Ok(job)
+        let handle = EngineJob::start(new.spec(), services)?;
+        made.keep();
+        Ok(self.add(new.into_job(bounded, Life::Started(handle))))
     }
 
-    /// Keeps a job that cannot be started in the list, with the reason, so that it can be
-    /// seen, stopped and dropped, and is tried again at the next start.
-    pub(crate) fn refuse(&self, refused: RefusedJob, error: JobError) -> Arc<Job> {
-        let job = Arc::new(Job {
-            id: refused.id,
-            name: refused.name,
-            sql: refused.sql,
-            views: refused.views,
-            parallelism: 0,
-            bounded: false,
-            life: Life::Refused(error),
-        });
+    /// Takes up a job that was stopped in an earlier process. What it needs to be started
+    /// again is kept from now on; its views show what they showed last.
+    pub(crate) fn rest(&self, node: &Node, new: NewJob) -> Result<Arc<Job>, JobError> {
+        let (services, made) = self.inputs_and_views(node, &new)?;
+        let resting = EngineJob::rest(&new.spec(), &services)?;
+        if resting.views_restored() {
+            made.keep();
+        }
+        Ok(self.add(new.into_job(false, Life::Resting(resting))))
+    }
+
+    fn add(&self, job: Job) -> Arc<Job> {
+        let job = Arc::new(job);
         self.jobs.lock().insert(job.id, Arc::clone(&job));
         job
     }
 
-    /// A name that no other job has which runs or is to run: jobs publish their positions
-    /// and keep their late rows under it.
+    /// Keeps a job that cannot be started in the list, with the reason, so that it can be
+    /// seen, stopped and dropped, and is tried again at the next start.
+    pub(crate) fn refuse(&self, new: NewJob, error: JobError) -> Arc<Job> {
+        self.add(new.into_job(false, Life::Refused(error)))
+    }
+
+    /// The same with a job that cannot be planned.
+    pub(crate) fn refuse_unplanned(&self, job: UnplannedJob, error: JobError) -> Arc<Job> {
+        let UnplannedJob { id, name, sql } = job;
+        let (views, life) = (Vec::new(), Life::Refused(error));
+        self.add(Job { id, name, sql, views, parallelism: 0, bounded: false, life, new: None })
+    }
+
+    /// A name that no other job has which runs or may run again: jobs publish their
+    /// positions and keep their late rows under it.
     pub(crate) fn free_name(&self, wanted: &str) -> String {
         let jobs = self.jobs.lock();
         let taken = |name: &str| {
-            let lives = |job: &Job| match job.status().state {
-                JobState::Stopped | JobState::Finished => false,
-                JobState::Recovering
-                | JobState::Running
-                | JobState::Stopping
-                | JobState::Failed => true,
-            };
+            let lives = |job: &Job| job.status().state != JobState::Finished;
             jobs.values().any(|job| job.name == name && lives(job))
         };
         let numbered = (2..).map(|number| format!("{wanted}-{number}"));
@@ -267,6 +366,7 @@ impl Jobs {
         for view in &job.views {
             let _ = node.views.drop_view(view);
         }
+        job.unpin();
         self.delete_state(node, job.id)
     }
 
@@ -318,42 +418,68 @@ impl Jobs {
         }
     }
 
-    /// The sources, sinks and views of each node of the graph.
-    fn services(&self, node: &Node, new: &NewJob) -> Result<(JobServices, Vec<String>), JobError> {
+    /// The sources and views of a job. A view that the job kept before it was stopped stays:
+    /// its readers see what it shows until the job is past that.
+    fn inputs_and_views<'a>(
+        &self,
+        node: &'a Node,
+        new: &NewJob,
+    ) -> Result<(JobServices, MadeViews<'a>), JobError> {
         let mut services = self.bare_services(node, new.id);
-        let mut views = Vec::new();
+        let mut made = MadeViews { node, names: Vec::new() };
         let group = node.views.group();
+        let known = self.jobs.lock().get(&new.id).is_some_and(|job| job.has_views());
         for (id, step) in new.graph.nodes.iter().enumerate() {
             match &step.operator {
                 Operator::Source(source) => {
                     let table = &source.table;
                     services.sources.insert(id, node.connectors.source(table, &source.columns)?);
-                    let topic = topic_name(table.short_name(), "bad");
-                    services.bad.insert(id, bad_sink(node.log(), &topic)?);
-                }
-                Operator::Sink { table } => {
-                    services.sinks.insert(id, node.connectors.sink(table)?);
                 }
                 Operator::View { name, key } => {
-                    let view = node
-                        .views
-                        .create_in(&group, name, step.schema.clone(), key, Fold::Multiset)
-                        .map_err(|error| JobError::Invalid(error.to_string()))?;
+                    let view = match node.views.get(name).filter(|_| known) {
+                        Some(view) => view,
+                        None => {
+                            let schema = Arc::clone(&step.schema);
+                            let view =
+                                node.views.create_in(&group, name, schema, key, Fold::Multiset);
+                            let view =
+                                view.map_err(|error| JobError::Invalid(error.to_string()))?;
+                            made.names.push(name.clone());
+                            view
+                        }
+                    };
                     services.views.insert(id, view);
-                    views.push(name.clone());
                 }
-                Operator::WindowAggregate(_) => {
-                    let schema = late_schema(&new.graph, id);
-                    let topic = topic_name(&new.name, "late");
-                    services.late.insert(id, late_sink(node.log(), &topic, schema)?);
-                }
-                Operator::Calc { .. }
-                | Operator::AssignWindow { .. }
-                | Operator::GroupAggregate(_) => {}
+                _ => {}
             }
         }
-        Ok((services, views))
+        Ok((services, made))
     }
+}
+
+/// Connects what a job writes to, besides its views. What is not there is created.
+fn add_outputs(node: &Node, new: &NewJob, services: &mut JobServices) -> Result<(), JobError> {
+    for (id, step) in new.graph.nodes.iter().enumerate() {
+        match &step.operator {
+            Operator::Source(source) => {
+                let topic = topic_name(source.table.short_name(), "bad");
+                services.bad.insert(id, bad_sink(node.log(), &topic, &new.name)?);
+            }
+            Operator::Sink { table } => {
+                services.sinks.insert(id, node.connectors.sink(table)?);
+            }
+            Operator::WindowAggregate(_) => {
+                let schema = late_schema(&new.graph, id);
+                let topic = topic_name(&new.name, "late");
+                services.late.insert(id, late_sink(node.log(), &topic, schema)?);
+            }
+            Operator::View { .. }
+            | Operator::Calc { .. }
+            | Operator::AssignWindow { .. }
+            | Operator::GroupAggregate(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// After so long a start says what it waits for.

@@ -11,6 +11,7 @@ mod bounded_read;
 mod catalog_log;
 mod doors;
 mod insert_values;
+mod job_life;
 mod jobs;
 mod offsets;
 mod options;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use thalweg_broker::{Broker, BrokerState, GroupOptions, TransactionOptions};
 use thalweg_connect::ConnectorRegistry;
 use thalweg_core::authorizer::Authorizer;
 use thalweg_core::env::Env;
@@ -40,7 +42,6 @@ use thalweg_sql::catalog::Catalog;
 pub use catalog_log::{CatalogEvent, CatalogLog, EndReason};
 pub use doors::{BoundDoors, DoorOptions, Doors};
 pub use jobs::{Job, Jobs};
-pub use offsets::Offsets;
 pub use options::{NodeOptions, ResultMode};
 pub use script::Script;
 pub use session::{Answer, Session};
@@ -58,7 +59,7 @@ pub struct Node {
     changing: Mutex<()>,
     connectors: Arc<ConnectorRegistry>,
     views: Arc<ViewStore>,
-    offsets: Arc<Offsets>,
+    broker: BrokerState,
     jobs: Jobs,
     parallelism: usize,
     authorizer: Arc<dyn Authorizer>,
@@ -73,11 +74,14 @@ impl std::fmt::Debug for Node {
 impl Node {
     /// Opens the data directory, rebuilds the catalog and resumes every job.
     ///
+    /// Retention begins only at the end: pins are not durable, and before broker and jobs
+    /// have taken theirs it would delete what they need.
+    ///
     /// # Errors
     /// A directory that another process holds or that is not ours, damaged metadata, a
     /// stored statement that this program cannot plan.
     pub fn open(options: NodeOptions) -> anyhow::Result<Arc<Self>> {
-        let env = Env::real();
+        let env = options.env;
         let temporary = options.data_dir.is_none();
         let data_dir = options.data_dir.unwrap_or_else(|| temporary_dir(&env));
         env.disk.create_dir_all(&data_dir)?;
@@ -86,15 +90,19 @@ impl Node {
             &data_dir.join("log"),
             LogOptions {
                 reserve_bytes: options.reserve_bytes,
+                retention_check_ms: options.retention_check_ms,
+                retention_held: true,
                 on_fatal: Arc::new(end_process),
                 ..LogOptions::default()
             },
         )?;
         let store: Arc<dyn LogStore> = Arc::clone(&log) as _;
-        let offsets = Arc::new(Offsets::default());
+        let (groups, transactions) = (GroupOptions::default(), TransactionOptions::default());
+        let broker = Broker::open(env.clone(), Arc::clone(&store), groups, transactions)?;
         let connectors = Arc::new(
             ConnectorRegistry::new(env.clone(), Arc::clone(&store), options.stdout)
-                .with_positions(offsets.publisher()),
+                .with_positions(offsets::publisher(broker.offsets()))
+                .with_committed(offsets::finder(broker.offsets())),
         );
         let (catalog_log, events) = CatalogLog::open(store.as_ref())?;
         let node = Arc::new(Self {
@@ -106,7 +114,7 @@ impl Node {
             changing: Mutex::new(()),
             connectors,
             views: Arc::new(ViewStore::new(ViewLimits::default())),
-            offsets,
+            broker,
             jobs: Jobs::new(data_dir.join("jobs")),
             parallelism: options.parallelism,
             authorizer: options.authorizer,
@@ -114,6 +122,7 @@ impl Node {
         });
         resume::resume(&node, events)?;
         node.jobs.wait_until_resumed(node.env.clock.as_ref());
+        node.log.begin_retention();
         Ok(node)
     }
 
@@ -137,9 +146,14 @@ impl Node {
         Arc::clone(&self.authorizer)
     }
 
-    /// The job positions that the Kafka door shows.
-    pub fn offsets(&self) -> &Offsets {
-        &self.offsets
+    /// The log as what it is: alarms, retention, figures.
+    pub fn embedded_log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// The broker's state, for its door.
+    pub(crate) fn broker(&self) -> BrokerState {
+        self.broker.clone()
     }
 
     /// All jobs of this process, by id.

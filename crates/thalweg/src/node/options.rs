@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use thalweg_core::authorizer::{AllowAll, Authorizer};
+use thalweg_core::env::Env;
 
 /// Where lines of `print` and of top-level queries go.
 pub(super) type Stdout = Arc<dyn Fn(&[u8]) + Send + Sync>;
@@ -12,12 +13,16 @@ pub(super) type Stdout = Arc<dyn Fn(&[u8]) + Send + Sync>;
 /// How to open a node.
 #[derive(Clone)]
 pub struct NodeOptions {
+    /// Time, randomness, disk, threads.
+    pub env: Env,
     /// Where everything is kept; `None` takes a temporary directory and removes it.
     pub data_dir: Option<PathBuf>,
     /// Parallelism of jobs that do not set it.
     pub parallelism: usize,
     /// Free bytes below which appends are refused.
     pub reserve_bytes: u64,
+    /// How often the log looks for old segments once the node is open; in whole seconds.
+    pub retention_check_ms: u64,
     /// Standard output.
     pub stdout: Stdout,
     /// Who may do what at the doors.
@@ -27,9 +32,11 @@ pub struct NodeOptions {
 impl Default for NodeOptions {
     fn default() -> Self {
         Self {
+            env: Env::real(),
             data_dir: None,
             parallelism: 1,
             reserve_bytes: 64 << 20,
+            retention_check_ms: 30_000,
             authorizer: Arc::new(AllowAll),
             stdout: Arc::new(|bytes| {
                 let mut out = std::io::stdout().lock();

@@ -67,6 +67,9 @@ impl ViewResolver for Resolver<'_> {
         }
         let names: Vec<String> = objects.iter().filter_map(kept).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for name in &names {
+            self.node.kept_view(name)?;
+        }
         let mut views = self.node.view_rows(&names).map_err(failed)?.into_iter();
         let mut all = Vec::with_capacity(objects.len());
         for object in objects {
@@ -84,8 +87,9 @@ impl ViewResolver for Resolver<'_> {
         }
         match object {
             CatalogObject::View(view) if view.materialized => {
-                let rows = self.node.view_rows(&[&view.name.to_string()]);
-                let mut rows = rows.map_err(failed)?;
+                let name = view.name.to_string();
+                self.node.kept_view(&name)?;
+                let mut rows = self.node.view_rows(&[&name]).map_err(failed)?;
                 Ok(rows.pop())
             }
             CatalogObject::Table(_) => {

@@ -4,7 +4,7 @@
 //! keep the others from it, nor the doors from opening: it is said, the job stands in the
 //! list as failed, and the next start tries again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -14,8 +14,8 @@ use thalweg_sql::parser::{Name, Statement};
 use thalweg_sql::{Outcome, PlannedInsert, PlannedJob};
 
 use super::catalog_log::{CatalogEvent, EndReason};
-use super::jobs::{NewJob, RefusedJob};
-use super::session::{Session, new_job, views_of};
+use super::jobs::{NewJob, UnplannedJob};
+use super::session::{Session, new_job};
 use super::{Node, side_tables};
 
 /// So many jobs are opened at once: each waits for the disk several times, and the log
@@ -23,57 +23,63 @@ use super::{Node, side_tables};
 const OPENED_AT_ONCE: usize = 8;
 
 /// Brings back what the catalog's log says: definitions, then the jobs that did not end.
+/// Those that were stopped are taken up without running.
 ///
 /// # Errors
 /// What was deleted cannot be recorded as deleted, or no thread can be had.
 pub(super) fn resume(node: &Arc<Node>, events: Vec<CatalogEvent>) -> anyhow::Result<()> {
-    let mut resuming =
-        Resuming { node, ended: ended(&events), jobs: Vec::new(), orphans: Vec::new() };
-    let known: BTreeSet<JobId> = resuming.known(&events);
+    let fates = fates(&events);
+    let mut resuming = Resuming { node, fates, jobs: Vec::new(), orphans: Vec::new() };
     for event in events {
         resuming.take(event);
     }
-    let Resuming { jobs, orphans, .. } = resuming;
+    let Resuming { fates, jobs, orphans, .. } = resuming;
     for orphan in orphans {
         node.jobs.delete_state(node, orphan)?;
         node.keep(&CatalogEvent::JobEnded { job: orphan.0, reason: EndReason::Dropped })
             .map_err(|error| anyhow::anyhow!("{error}"))?;
     }
-    node.jobs.sweep(node, |id| known.contains(&id));
-    start_all(node, jobs)
+    node.jobs.sweep(node, |id| fates.get(&id).is_some_and(|fate| *fate != Fate::Gone));
+    let jobs = jobs.into_iter().map(|new| (fates[&new.id] == Fate::Stopped, new));
+    start_all(node, jobs.collect())
 }
 
-/// What the log says of a job's end.
-fn ended(events: &[CatalogEvent]) -> Vec<(JobId, EndReason)> {
-    let end = |event: &CatalogEvent| match event {
-        CatalogEvent::JobEnded { job, reason } => Some((JobId(*job), *reason)),
-        _ => None,
-    };
-    events.iter().filter_map(end).collect()
+/// What became of a job, as the log says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// It was running.
+    Runs,
+    /// It was stopped, and can be started again.
+    Stopped,
+    /// It is over for good; its journal and state are not needed.
+    Gone,
+}
+
+fn fates(events: &[CatalogEvent]) -> BTreeMap<JobId, Fate> {
+    let fates = events.iter().filter_map(|event| match event {
+        CatalogEvent::Definition { .. } => None,
+        CatalogEvent::JobStarted { job, .. } | CatalogEvent::JobRestarted { job } => {
+            Some((JobId(*job), Fate::Runs))
+        }
+        CatalogEvent::JobEnded { job, reason } => Some(match reason {
+            EndReason::Stopped => (JobId(*job), Fate::Stopped),
+            EndReason::Finished | EndReason::Dropped => (JobId(*job), Fate::Gone),
+        }),
+    });
+    fates.collect()
 }
 
 struct Resuming<'a> {
     node: &'a Arc<Node>,
-    ended: Vec<(JobId, EndReason)>,
-    /// Jobs to start.
+    /// What became of each job in the end.
+    fates: BTreeMap<JobId, Fate>,
+    /// Jobs to take up.
     jobs: Vec<NewJob>,
     /// Jobs of dropped views whose end was not recorded before the process ended.
     orphans: Vec<JobId>,
 }
 
 impl Resuming<'_> {
-    /// Jobs whose journal and state are to stay.
-    fn known(&self, events: &[CatalogEvent]) -> BTreeSet<JobId> {
-        let started = events.iter().filter_map(|event| match event {
-            CatalogEvent::JobStarted { job, .. } => Some(JobId(*job)),
-            _ => None,
-        });
-        let gone = |id: &JobId| {
-            self.ended.iter().any(|(job, reason)| job == id && *reason != EndReason::Stopped)
-        };
-        started.filter(|id| !gone(id)).collect()
-    }
-
     fn take(&mut self, event: CatalogEvent) {
         let (sql, outcome) = match event {
             CatalogEvent::Definition { sql, catalog, database } => {
@@ -105,21 +111,18 @@ impl Resuming<'_> {
                         let reason = JobError::Incompatible(format!(
                             "its statement cannot be planned again: {error}"
                         ));
-                        if !self.ended.iter().any(|(ended, _)| *ended == id) {
-                            let sql = sql.clone();
-                            let refused = RefusedJob { id, name, sql, views: Vec::new() };
-                            self.node.jobs.refuse(refused, reason);
+                        if !self.is_gone(id) {
+                            let job = UnplannedJob { id, name, sql: sql.clone() };
+                            self.node.jobs.refuse_unplanned(job, reason);
                         }
                         (sql, Err(error))
                     }
                 }
             }
-            CatalogEvent::JobEnded { job, reason } => {
+            CatalogEvent::JobRestarted { .. } => return,
+            CatalogEvent::JobEnded { job, .. } => {
                 let id = JobId(job);
-                let keeps_view =
-                    self.jobs.iter().any(|new| new.id == id && views_of(new).next().is_some());
-                // A stopped view keeps its rows: its job is opened to show them.
-                if reason != EndReason::Stopped || !keeps_view {
+                if self.is_gone(id) {
                     self.jobs.retain(|new| new.id != id);
                 }
                 self.orphans.retain(|orphan| *orphan != id);
@@ -134,17 +137,21 @@ impl Resuming<'_> {
         }
     }
 
+    fn is_gone(&self, id: JobId) -> bool {
+        self.fates.get(&id) == Some(&Fate::Gone)
+    }
+
     fn define(&mut self, sql: &str, catalog: String, database: String) -> Result<(), SqlError> {
         let mut session = Session::in_context(self.node, catalog, database)?;
         let parsed = thalweg_sql::parser::parse_one(sql)?;
         if let Outcome::Done { dropped, .. } = session.sql.execute(&parsed.statement)? {
-            let of_dropped = |new: &mut NewJob| views_of(new).any(|view| dropped.contains(view));
+            let of_dropped = |new: &mut NewJob| new.views().any(|view| dropped.contains(view));
             self.orphans.extend(self.jobs.extract_if(.., of_dropped).map(|new| new.id));
         }
         Ok(())
     }
 
-    /// Plans a job again; `None` where it has ended and defines nothing.
+    /// Plans a job again; `None` where it is gone and defines nothing.
     fn plan(
         &self,
         id: JobId,
@@ -155,7 +162,7 @@ impl Resuming<'_> {
     ) -> Result<Option<NewJob>, SqlError> {
         let parsed = thalweg_sql::parser::parse_one(sql)?;
         let defines = matches!(parsed.statement, Statement::CreateMaterializedView(_));
-        if !defines && self.ended.iter().any(|(ended, _)| *ended == id) {
+        if !defines && self.is_gone(id) {
             return Ok(None);
         }
         let mut session = Session::in_context(self.node, catalog, database)?;
@@ -199,9 +206,9 @@ impl Session {
     }
 }
 
-/// Starts jobs, several at once, and waits until each has been opened. One that cannot
-/// start stands in the list as failed.
-fn start_all(node: &Arc<Node>, jobs: Vec<NewJob>) -> anyhow::Result<()> {
+/// Takes up jobs, several at once, and waits until each has been opened; those that are
+/// marked as stopped do not run. One that cannot be taken up stands in the list as failed.
+fn start_all(node: &Arc<Node>, jobs: Vec<(bool, NewJob)>) -> anyhow::Result<()> {
     let threads = OPENED_AT_ONCE.min(jobs.len());
     let waiting = Arc::new(Mutex::new(jobs.into_iter()));
     let mut opening = Vec::with_capacity(threads);
@@ -214,8 +221,8 @@ fn start_all(node: &Arc<Node>, jobs: Vec<NewJob>) -> anyhow::Result<()> {
                 loop {
                     // The lock is not held while a job starts.
                     let next = waiting.lock().next();
-                    let Some(new) = next else { break };
-                    start(&node, new);
+                    let Some((stopped, new)) = next else { break };
+                    take_up(&node, stopped, new);
                 }
             })
         })?);
@@ -226,14 +233,16 @@ fn start_all(node: &Arc<Node>, jobs: Vec<NewJob>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(node: &Arc<Node>, new: NewJob) {
-    let views = views_of(&new).cloned().collect();
-    let refused = RefusedJob { id: new.id, name: new.name.clone(), sql: new.sql.clone(), views };
-    match node.jobs.start(node, new) {
+fn take_up(node: &Arc<Node>, stopped: bool, new: NewJob) {
+    let outcome = match stopped {
+        true => node.jobs.rest(node, new.clone()),
+        false => node.jobs.start(node, new.clone()),
+    };
+    match outcome {
         Ok(job) => node.watch_end(&job),
         Err(error) => {
-            tracing::error!("job '{}' cannot go on: {error}", refused.name);
-            node.jobs.refuse(refused, error);
+            tracing::error!("job '{}' cannot go on: {error}", new.name);
+            node.jobs.refuse(new, error);
         }
     }
 }

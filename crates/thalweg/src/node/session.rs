@@ -5,12 +5,11 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use thalweg_core::authorizer::{AllowAll, Authorizer, Principal};
-use thalweg_engine::{JobError, JobId, JobState};
-use thalweg_sql::catalog::{DEFAULT_CATALOG, DEFAULT_DATABASE};
+use thalweg_engine::{JobError, JobId};
+use thalweg_sql::catalog::{CatalogObject, DEFAULT_CATALOG, DEFAULT_DATABASE};
 use thalweg_sql::error::{ErrorCode, SqlError};
 use thalweg_sql::parser::{Insert, Name, ParsedStatement, Show, Statement, Transaction};
 use thalweg_sql::{Outcome, PlannedInsert, PlannedJob, SessionState};
-use thalweg_stream::graph::Operator;
 
 use super::access::Access;
 use super::catalog_log::{CatalogEvent, EndReason};
@@ -107,7 +106,14 @@ impl Session {
         }
         match &parsed.statement {
             Statement::Subscribe(name) => self.view(name).map(Answer::Subscribe),
-            Statement::StopJob { job, .. } => self.stop_job(job),
+            Statement::StopJob { job, with_savepoint, with_drain } => {
+                if *with_savepoint || *with_drain {
+                    return Err(SqlError::not_supported("STOP JOB with SAVEPOINT or DRAIN"));
+                }
+                self.node.stop_job(job)
+            }
+            Statement::RestartJob(job) => self.node.restart_job(job),
+            Statement::CancelJob(job) => self.node.cancel_job(job),
             Statement::Show(Show::Jobs) => Ok(show::jobs(&self.node)),
             Statement::Show(Show::Job(name)) => show::job(&self.node, name),
             Statement::Transaction(transaction) => Ok(Answer::Done(
@@ -182,7 +188,7 @@ impl Session {
         let id = JobId(self.node.env.random.next_u64() >> 1);
         let state = self.sql.state();
         let mut new = new_job(&self.node, id, planned, text, state);
-        if views_of(&new).next().is_none() {
+        if new.views().next().is_none() {
             new.name = self.node.jobs.free_name(&new.name);
         }
         self.node.keep(&CatalogEvent::JobStarted {
@@ -203,9 +209,28 @@ impl Session {
                 self.node.keep(&CatalogEvent::JobEnded { job: id.0, reason: EndReason::Dropped });
             job_error(error)
         })?;
-        self.node.define_side_tables(&side_tables);
+        self.keep_side_tables(&side_tables);
         self.node.watch_end(&job);
         Ok(job)
+    }
+
+    /// Defines the side tables of a job, and keeps what is new: they outlive the job, and
+    /// others may read them.
+    fn keep_side_tables(&self, definitions: &[String]) {
+        let mut session = Self::new(&self.node);
+        for definition in definitions {
+            let kept = thalweg_sql::parser::parse_one(definition)
+                .and_then(|parsed| session.sql.execute(&parsed.statement))
+                .and_then(|outcome| match outcome {
+                    Outcome::Done { created, .. } if !created.is_empty() => {
+                        session.keep_definition(definition)
+                    }
+                    _ => Ok(()),
+                });
+            if let Err(error) = kept {
+                tracing::warn!("a side table was not defined: {error}");
+            }
+        }
     }
 
     fn keep_definition(&self, text: &str) -> Result<(), SqlError> {
@@ -234,21 +259,17 @@ impl Session {
         }
     }
 
-    fn stop_job(&self, id_or_name: &str) -> Result<Answer, SqlError> {
-        let job = show::find_job(&self.node, id_or_name)?;
-        job.request_stop();
-        job.wait();
-        self.node.end_job(&job, EndReason::Stopped)?;
-        Ok(Answer::Done("STOP JOB".to_owned()))
-    }
-
     fn view(&self, name: &Name) -> Result<Arc<thalweg_serve::view::StoredView>, SqlError> {
-        let object = self.sql.object(name)?;
-        let full = object.name().to_string();
-        self.node.views.get(&full).ok_or_else(|| {
-            let message = format!("`{name}` is not a materialized view; only those have changes");
-            SqlError::new(ErrorCode::WrongObjectType, message).at(name.span)
-        })
+        match self.sql.object(name)? {
+            CatalogObject::View(view) if view.materialized => {
+                self.node.kept_view(&view.name.to_string())
+            }
+            _ => {
+                let message =
+                    format!("`{name}` is not a materialized view; only those have changes");
+                Err(SqlError::new(ErrorCode::WrongObjectType, message).at(name.span))
+            }
+        }
     }
 }
 
@@ -271,6 +292,8 @@ fn changes_catalog(statement: &Statement) -> bool {
         | Statement::Use { .. }
         | Statement::Subscribe(_)
         | Statement::StopJob { .. }
+        | Statement::RestartJob(_)
+        | Statement::CancelJob(_)
         | Statement::Transaction(_) => false,
     }
 }
@@ -293,14 +316,6 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
     }
-}
-
-/// Full names of the views that a job keeps.
-pub(super) fn views_of(new: &NewJob) -> impl Iterator<Item = &String> {
-    new.graph.nodes.iter().filter_map(|node| match &node.operator {
-        Operator::View { name, .. } => Some(name),
-        _ => None,
-    })
 }
 
 /// A planned job with the session's settings.
@@ -333,62 +348,6 @@ pub(super) fn new_job(
         graph: planned.graph,
         parallelism: settings.parallelism().unwrap_or(node.parallelism),
         options,
-    }
-}
-
-impl Node {
-    pub(super) fn keep(&self, event: &CatalogEvent) -> Result<(), SqlError> {
-        self.catalog_log
-            .append(event, self.env.clock.wall_ms())
-            .map_err(|error| SqlError::new(ErrorCode::Execution, format!("{error:#}")))
-    }
-
-    pub(super) fn define_side_tables(self: &Arc<Self>, definitions: &[String]) {
-        let mut session = Session::new(self);
-        for definition in definitions {
-            let defined = thalweg_sql::parser::parse_one(definition)
-                .and_then(|parsed| session.sql.execute(&parsed.statement));
-            if let Err(error) = defined {
-                tracing::warn!("a side table was not defined: {error}");
-            }
-        }
-    }
-
-    fn end_job(&self, job: &Job, reason: EndReason) -> Result<(), SqlError> {
-        self.keep(&CatalogEvent::JobEnded { job: job.id().0, reason })
-    }
-
-    /// Notes when a job has read all its input, so that it is not started again, and says
-    /// when one fails.
-    pub(super) fn watch_end(self: &Arc<Self>, job: &Arc<Job>) {
-        let (node, job) = (Arc::downgrade(self), Arc::clone(job));
-        let watched = self.env.spawn.spawn("job-end", {
-            Box::new(move || {
-                let outcome = job.wait();
-                match (outcome.state, node.upgrade()) {
-                    (JobState::Finished, Some(node)) if job.views().is_empty() => {
-                        if let Err(error) = node.end_job(&job, EndReason::Finished) {
-                            tracing::debug!(
-                                "the end of job '{}' was not kept: {error}",
-                                job.name()
-                            );
-                        }
-                    }
-                    (JobState::Failed, _) => {
-                        let error = outcome.error.map(|error| error.to_string());
-                        tracing::error!(
-                            "job '{}' failed: {}",
-                            job.name(),
-                            error.unwrap_or_default()
-                        );
-                    }
-                    _ => {}
-                }
-            })
-        });
-        if let Err(error) = watched {
-            tracing::warn!("no thread to watch a job's end: {error}");
-        }
     }
 }
 

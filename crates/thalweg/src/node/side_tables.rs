@@ -1,7 +1,7 @@
 //! `<job>$late` and `<table>$bad`: tables over the topics in which rows stand that a job
-//! could not use. They come and go with the program and are not kept in the catalog.
+//! could not use. They are defined when a job first needs them, and outlive it.
 
-use thalweg_connect::{OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
+use thalweg_connect::{JOB_HEADER, OFFSET_HEADER, PARTITION_HEADER, REASON_HEADER};
 use thalweg_engine::late_schema;
 use thalweg_sql::types::SqlType;
 use thalweg_stream::graph::{Graph, Operator};
@@ -46,10 +46,11 @@ fn bad(table: &str, topic: &str) -> String {
         _ => quoted(&format!("{table}$bad")),
     };
     format!(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS {name} (raw BYTES, \
+        "CREATE TABLE IF NOT EXISTS {name} (raw BYTES, \
          `partition` STRING METADATA FROM 'header:{PARTITION_HEADER}' VIRTUAL, \
          `offset` BIGINT METADATA FROM 'header:{OFFSET_HEADER}' VIRTUAL, \
-         reason STRING METADATA FROM 'header:{REASON_HEADER}' VIRTUAL) \
+         reason STRING METADATA FROM 'header:{REASON_HEADER}' VIRTUAL, \
+         job STRING METADATA FROM 'header:{JOB_HEADER}' VIRTUAL) \
          WITH ('connector' = 'kafka', 'topic' = '{topic}', 'format' = 'raw', \
          'scan.startup.mode' = 'earliest-offset')"
     )
@@ -57,7 +58,7 @@ fn bad(table: &str, topic: &str) -> String {
 
 fn late(job: &str, topic: &str, columns: &[String]) -> String {
     format!(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS {} ({}) \
+        "CREATE TABLE IF NOT EXISTS {} ({}) \
          WITH ('connector' = 'kafka', 'topic' = '{topic}', 'format' = 'json', \
          'scan.startup.mode' = 'earliest-offset')",
         quoted(&format!("{job}$late")),

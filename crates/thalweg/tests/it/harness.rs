@@ -55,7 +55,12 @@ impl Bench {
 
     /// Opens the node on what is there.
     pub(crate) fn open(&mut self) {
-        let options = NodeOptions { data_dir: Some(self.data()), ..self.options.clone() };
+        self.open_with(self.options.clone());
+    }
+
+    /// The same with other options.
+    pub(crate) fn open_with(&mut self, options: NodeOptions) {
+        let options = NodeOptions { data_dir: Some(self.data()), ..options };
         self.node = Some(Node::open(options).expect("the node opens"));
     }
 

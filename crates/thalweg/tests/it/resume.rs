@@ -86,6 +86,9 @@ fn a_job_that_cannot_go_on_keeps_nobody_else_from_starting() {
     assert!(shown.iter().any(|row| row[0] == "error" && !row[1].is_empty()), "{shown:?}");
     bench.run(&format!("STOP JOB '{copying}'"));
     bench.reopen();
+    assert!(bench.jobs().contains(&(copying.clone(), JobState::Stopped)), "{:?}", bench.jobs());
+    bench.run(&format!("CANCEL JOB '{copying}'"));
+    bench.reopen();
     assert!(bench.jobs().iter().all(|(name, _)| *name == "counted"), "{:?}", bench.jobs());
 }
 

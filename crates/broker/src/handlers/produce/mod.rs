@@ -15,9 +15,9 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
-use thalweg_core::ids::TopicPartition;
+use thalweg_core::ids::{ProducerId, TopicPartition};
 use thalweg_core::partition_log::{Appended, LogError};
-use thalweg_core::record_batch::split;
+use thalweg_core::record_batch::{BatchHeader, split};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -140,9 +140,8 @@ async fn append(
         return Err(Refusal::new(ErrorCode::InvalidRecord, "no records"));
     };
     // What is no batch at all is for the log to say.
-    if split(&records).flatten().any(|batch| batch.header().attributes.is_control()) {
-        let message = "control batches are written by the coordinator of transactions";
-        return Err(Refusal::new(ErrorCode::InvalidRecord, message));
+    if let Some(refusal) = split(&records).flatten().find_map(|batch| refusal(batch.header())) {
+        return Err(refusal);
     }
     let log = context.broker.log.partition(&at.topic, at.partition)?;
     // The next request of this connection waits, as its records come after these. Those
@@ -161,6 +160,26 @@ async fn append(
     });
     log.when_durable(appended.next_offset, done);
     Ok((appended, receiver))
+}
+
+/// Why a client may not write such a batch.
+fn refusal(header: &BatchHeader) -> Option<Refusal> {
+    if header.attributes.is_control() {
+        let message = "control batches are written by the coordinator of transactions";
+        return Some(Refusal::new(ErrorCode::InvalidRecord, message));
+    }
+    // Under a job's id a client could make the job's own output pass as written already.
+    // No client retries on this code; Kafka has it for ids that the sender was not given.
+    let id = ProducerId(header.producer_id);
+    id.is_internal().then(|| {
+        let message = format!(
+            "producer id {} was not given out by this server, which keeps those from {} on for \
+             itself; take one with InitProducerId",
+            id.0,
+            ProducerId::FIRST_INTERNAL
+        );
+        Refusal::new(ErrorCode::InvalidProducerIdMapping, message)
+    })
 }
 
 async fn durable(pending: Pending, patience: Duration, version: i16) -> PartitionProduceResponse {

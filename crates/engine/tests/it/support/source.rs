@@ -105,6 +105,11 @@ impl Source for TopicSource {
         let watches: Vec<_> = (0..number).map(watch).collect();
         Some(Watch::new(move || drop(watches)))
     }
+
+    fn pin(&self, split: &SplitInfo, holder: &str, from: Option<Position>) {
+        let log = self.log.partition(&self.topic, split.id.parse().unwrap()).unwrap();
+        log.pin(holder, from.map(|from| from as i64));
+    }
 }
 
 struct TopicReader {
