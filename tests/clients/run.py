@@ -29,7 +29,9 @@ SERVER = (
 # Module of tests, and what must be there for it.
 TESTS = [
     ("test_kafka_python", "kafka"),
+    ("test_kafka_python_groups", "kafka"),
     ("test_confluent", "confluent_kafka"),
+    ("test_confluent_groups", "confluent_kafka"),
     ("test_aiokafka", "aiokafka"),
     ("test_kcat", None),
     ("test_psycopg", "psycopg"),

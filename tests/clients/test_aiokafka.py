@@ -3,6 +3,7 @@
 import asyncio
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from harness import topic_name
 
@@ -64,5 +65,39 @@ def test_group_commits_and_resumes(server):
             await consumer.commit({TopicPartition(topic, 0): 8})
         async with AIOKafkaConsumer(topic, **options) as consumer:
             assert (await read(consumer, 12))[0].value == b"8"
+
+    run(body())
+
+
+def test_members_share_and_take_over(server):
+    async def body():
+        topic, group = topic_name("aio"), topic_name("group")
+        await send(server, topic, [b"first"])
+        options = {
+            "bootstrap_servers": server.kafka,
+            "group_id": group,
+            "auto_offset_reset": "earliest",
+            "session_timeout_ms": 10000,
+            "heartbeat_interval_ms": 300,
+            "metadata_max_age_ms": 500,
+        }
+
+        async def shares(*counts):
+            while sorted(len(c.assignment()) for c in members) != sorted(counts):
+                await asyncio.gather(*(c.getmany(timeout_ms=50) for c in members))
+
+        async with AIOKafkaConsumer(topic, **options) as one:
+            members = [one]
+            await asyncio.wait_for(shares(1), WAIT_SECONDS)
+            admin = AIOKafkaAdminClient(bootstrap_servers=server.kafka)
+            await admin.start()
+            await admin.create_partitions({topic: NewPartitions(4)})
+            await asyncio.wait_for(shares(4), WAIT_SECONDS)
+            await admin.close()
+            async with AIOKafkaConsumer(topic, group_instance_id="me", **options) as two:
+                members.append(two)
+                await asyncio.wait_for(shares(2, 2), WAIT_SECONDS)
+            members.remove(two)
+            await asyncio.wait_for(shares(4), WAIT_SECONDS)
 
     run(body())

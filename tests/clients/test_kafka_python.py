@@ -138,9 +138,9 @@ def test_idempotent_producer(server):
 class Member(threading.Thread):
     """A consumer of a group in its own thread, as an application has it."""
 
-    def __init__(self, server, topic, group):
+    def __init__(self, server, topic, group, **options):
         super().__init__(daemon=True)
-        options = {"session_timeout_ms": 10000, "heartbeat_interval_ms": 300}
+        options = {"session_timeout_ms": 10000, "heartbeat_interval_ms": 300, **options}
         self.client = consumer(server, topic, group_id=group, **options)
         self.assigned, self.values, self.stopping = set(), [], threading.Event()
         self.start()

@@ -111,6 +111,7 @@ pub(crate) static APIS: &[Api] = &[
     api!(25, "AddOffsetsToTxn", 0..=4, h::add_offsets_to_txn::handle),
     api!(26, "EndTxn", 0..=5, h::end_txn::handle),
     api!(27, "WriteTxnMarkers", 1..=1, h::write_txn_markers::handle),
+    api!(28, "TxnOffsetCommit", 0..=5, h::txn_offset_commit::handle),
     api!(32, "DescribeConfigs", 1..=4, h::describe_configs::handle),
     api!(37, "CreatePartitions", 0..=3, h::create_partitions::handle),
     api!(42, "DeleteGroups", 0..=2, h::delete_groups::handle),

@@ -35,9 +35,9 @@ pub(crate) use describe::{ConsumerDescription, ConsumerMemberDescription, NamedP
 pub use describe::{GroupDescription, GroupState, GroupSummary, GroupType, MemberDescription};
 pub(crate) use messages::{
     CommitInput, CommitOffset, ConsumerReply, HeartbeatInput, Input, JoinInput, JoinReply,
-    LeaveInput, MemberRef, Reply, SyncInput, SyncReply, TopicFilter,
+    LeaveInput, MemberRef, Reply, SyncInput, SyncReply, TopicFilter, TransactionRef,
 };
 pub use offsets::CommittedOffset;
 pub(crate) use partitions::Partitions;
-pub(crate) use service::GroupService;
+pub(crate) use service::{Gate, GroupService};
 pub(crate) use store::{PARTITION as OFFSETS_PARTITION, TOPIC as OFFSETS_TOPIC};

@@ -51,10 +51,19 @@ pub(crate) struct GroupService {
     sooner: Notify,
 }
 
+/// Lets an append happen, at a moment of its choice, or says why not.
+pub(crate) type Gate = Box<dyn FnOnce(&mut dyn FnMut()) -> Result<(), ErrorCode> + Send>;
+
 /// What comes to the coordinator.
 enum Work {
     Request(Input, Waiting),
-    Ended { producer: ProducerId, outcome: ControlKind, marker: Offset },
+    /// What is written comes through a gate, which may hold it up.
+    Within(Input, Waiting, Gate),
+    Ended {
+        producer: ProducerId,
+        outcome: ControlKind,
+        marker: Offset,
+    },
     Tick,
 }
 
@@ -133,6 +142,17 @@ impl GroupService {
         receiver
     }
 
+    /// As [`GroupService::submit`], for a request whose step has to happen within `gate`.
+    pub(crate) fn submit_within(
+        self: &Arc<Self>,
+        input: Input,
+        gate: Gate,
+    ) -> oneshot::Receiver<Reply> {
+        let (sender, receiver) = oneshot::channel();
+        self.bring(Work::Within(input, sender, gate));
+        receiver
+    }
+
     fn bring(self: &Arc<Self>, work: Work) {
         if self.inbox.bring(work) {
             self.work_off(true);
@@ -152,6 +172,17 @@ impl GroupService {
                 return;
             }
             let Some(work) = self.inbox.next() else { return };
+            if must_not_wait
+                && matches!(work, Work::Within(..))
+                && let Ok(runtime) = Handle::try_current()
+            {
+                let this = self.clone();
+                runtime.spawn_blocking(move || {
+                    this.work(work);
+                    this.work_off(false);
+                });
+                return;
+            }
             self.work(work);
         }
     }
@@ -167,6 +198,22 @@ impl GroupService {
                     self.look_at_topics(&mut inner);
                 }
                 self.step(&mut inner, token, input);
+            }
+            Work::Within(input, sender, gate) => {
+                inner.last_token += 1;
+                let token = inner.last_token;
+                inner.waiting.insert(token, sender);
+                let mut input = Some(input);
+                let outcome = gate(&mut || {
+                    if let Some(input) = input.take() {
+                        self.step(&mut inner, token, input);
+                    }
+                });
+                if let Err(code) = outcome
+                    && let Some(waiting) = inner.waiting.remove(&token)
+                {
+                    let _ = waiting.send(Reply::Codes(Err(code)));
+                }
             }
             Work::Ended { producer, outcome, marker } => {
                 inner.end = inner.end.max(marker.saturating_add(1));

@@ -23,8 +23,10 @@ pub(crate) const TOPIC: &str = "__consumer_offsets";
 pub(crate) const PARTITION: i32 = 0;
 /// Bytes read at a time when the topic is replayed.
 const READ_BYTES: usize = 1 << 20;
-/// A batch is closed when it has this many bytes.
-const BATCH_BYTES: usize = 256 << 10;
+/// A batch is closed when it has this many bytes. Below that what is appended together is
+/// there as a whole after a crash, or not at all: a group that changes its protocol, with
+/// as many members as are let in, is never found between the two.
+const BATCH_BYTES: usize = 28 << 20;
 
 /// Settings of the topic. What must be kept is pinned, and written anew now and then; the
 /// rest goes once there is more than a little.

@@ -265,6 +265,24 @@ pub(crate) static SCHEMAS: &[Schema] = &[
             always(I32),
         ]))],
     ),
+    // TxnOffsetCommit
+    plain(
+        28,
+        3,
+        &[
+            always(Str),
+            always(Str),
+            always(I64),
+            always(I16),
+            since(3, I32),
+            since(3, Str),
+            since(3, Str),
+            always(Array(&[
+                always(Str),
+                always(Array(&[always(I32), always(I64), since(2, I32), always(Str)])),
+            ])),
+        ],
+    ),
     // DescribeConfigs
     plain(
         32,

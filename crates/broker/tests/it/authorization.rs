@@ -16,6 +16,9 @@ use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::write_txn_markers_request::{
     WritableTxnMarker, WritableTxnMarkerTopic,
 };
@@ -134,6 +137,12 @@ async fn groups(client: &mut Client) {
         .with_partitions(vec![OffsetCommitRequestPartition::default()]);
     let request = OffsetCommitRequest::default().with_group_id(group()).with_topics(vec![topic]);
     assert_eq!(client.call(7, &request).await.topics[0].partitions[0].error_code, GROUP);
+    let topic = TxnOffsetCommitRequestTopic::default()
+        .with_name(name("topic"))
+        .with_partitions(vec![TxnOffsetCommitRequestPartition::default()]);
+    let request = TxnOffsetCommitRequest::default().with_group_id(group()).with_topics(vec![topic]);
+    let answer = client.call(3, &request).await;
+    assert_eq!(answer.topics[0].partitions[0].error_code, TRANSACTIONAL_ID);
     let wanted = OffsetFetchRequestGroup::default().with_group_id(group()).with_topics(None);
     let request = OffsetFetchRequest::default().with_groups(vec![wanted]);
     assert_eq!(client.call(8, &request).await.groups[0].error_code, GROUP);

@@ -12,4 +12,5 @@ mod produce;
 mod restart;
 mod stalls;
 mod transactional;
+mod transactional_offsets;
 mod transactions;

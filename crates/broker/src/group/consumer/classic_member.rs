@@ -11,6 +11,7 @@ use crate::group::embedded;
 use crate::group::messages::{
     JoinInput, JoinReply, MemberRef, Now, Output, Reply, SyncInput, SyncReply, TopicFilter,
 };
+use crate::group::partitions::Partitions;
 use crate::group::record::{ConsumerEntry, MemberState, Subscription};
 
 impl Coordinator {
@@ -42,11 +43,14 @@ impl Coordinator {
         }
         let id = if has_no_id { &join.fresh_id } else { &join.member_id }.clone();
         let mut change = Change::new(&join.group, group.clone());
-        let is_new = change.find_classic(&id, has_no_id, join.instance_id.as_deref())?;
+        let read = join.protocols.first().and_then(|(_, bytes)| embedded::subscription(bytes));
+        let owned = self.topics.ids_of(&read.ok_or(ErrorCode::InconsistentGroupProtocol)?.owned);
+        let instance_id = join.instance_id.as_deref();
+        let is_new = change.find_classic(&id, has_no_id, instance_id, &owned)?;
         let replaced_last = is_new == Found::Replaced;
         let protocol = join.protocols.first().map(|(name, _)| name.clone());
         let session_timeout_ms = join.session_timeout_ms;
-        self.subscribe_classic(&mut change, &id, is_new == Found::New, join, now)?;
+        self.subscribe_classic(&mut change, &id, is_new == Found::New, join, &owned, now)?;
 
         let member = change.group.members.get(&id).cloned().unwrap_or_default();
         let reply = JoinReply {
@@ -80,6 +84,7 @@ impl Coordinator {
         id: &str,
         is_new: bool,
         join: JoinInput,
+        owned: &Partitions,
         now: Now,
     ) -> Result<(), ErrorCode> {
         let former = change.group.members.get(id).map(|member| member.subscription.clone());
@@ -92,7 +97,7 @@ impl Coordinator {
             ..Subscription::default()
         };
         let read = subscription_of(base, join.session_timeout_ms, join.protocols);
-        let (said, embedded) = read.ok_or(ErrorCode::InconsistentGroupProtocol)?;
+        let said = read.ok_or(ErrorCode::InconsistentGroupProtocol)?;
         let mut changed = is_new;
         if former.as_ref() != Some(&said) {
             self.check_room(change, &said).map_err(|refusal| refusal.code)?;
@@ -100,9 +105,8 @@ impl Coordinator {
             changed |= said.topics != before.topics || before.regex.is_some();
             change.put(ConsumerEntry::Member(id.to_owned(), Some(said)));
         }
-        let owned = self.topics.ids_of(&embedded.owned);
         let visible = TopicFilter::default();
-        let settled = self.settle(change, id, changed, Some(&owned), &visible, now);
+        let settled = self.settle(change, id, changed, Some(owned), &visible, now);
         settled.map_err(|refusal| refusal.code)
     }
 
@@ -211,12 +215,13 @@ impl Change {
         id: &str,
         has_no_id: bool,
         instance_id: Option<&str>,
+        owned: &Partitions,
     ) -> Result<Found, ErrorCode> {
         let former = instance_id.and_then(|instance| self.group.instances.get(instance)).cloned();
         match (instance_id, former) {
             (Some(_), Some(former)) if has_no_id => {
                 let member = self.group.members.get(&former).cloned().unwrap_or_default();
-                self.replace(&former, id, &member);
+                self.replace(&former, id, &member, Some(owned));
                 Ok(Found::Replaced)
             }
             (Some(_), Some(former)) if former != id => Err(ErrorCode::FencedInstanceId),

@@ -172,12 +172,12 @@ pub(super) fn subscription_of(
     mut base: Subscription,
     session_timeout_ms: i32,
     protocols: Vec<(String, Bytes)>,
-) -> Option<(Subscription, embedded::EmbeddedSubscription)> {
-    let mut read = embedded::subscription(&protocols.first()?.1)?;
-    base.topics = std::mem::take(&mut read.topics);
-    base.rack_id = read.rack_id.take().or(base.rack_id);
+) -> Option<Subscription> {
+    let read = embedded::subscription(&protocols.first()?.1)?;
+    base.topics = read.topics;
+    base.rack_id = read.rack_id.or(base.rack_id);
     base.regex = None;
     base.assignor = None;
     base.classic = Some(ClassicMember { session_timeout_ms, protocols });
-    Some((base, read))
+    Some(base)
 }

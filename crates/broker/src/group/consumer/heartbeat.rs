@@ -100,12 +100,10 @@ impl Coordinator {
     fn open(&self, name: &str, joins: bool) -> Result<Change, Refusal> {
         match self.groups.get(name) {
             Some(Group::Consumer(group)) => Ok(Change::new(name, group.clone())),
-            Some(Group::Classic(group)) if joins => self.upgrade(name, group),
-            Some(Group::Classic(_)) => {
-                let detail = format!("group '{name}' is not a consumer group");
-                Err(Refusal::new(ErrorCode::GroupIdNotFound, detail))
-            }
-            None if !joins => Err(ErrorCode::UnknownMemberId.into()),
+            // It was a consumer group, before the member was taken out: it may join again,
+            // where Kafka's GROUP_ID_NOT_FOUND would end the client.
+            Some(Group::Classic(_)) | None if !joins => Err(ErrorCode::UnknownMemberId.into()),
+            Some(Group::Classic(group)) => self.upgrade(name, group),
             None if self.groups.len() >= self.options.max_groups => {
                 let detail = format!("there are {} groups", self.options.max_groups);
                 Err(Refusal::new(ErrorCode::PolicyViolation, detail))
@@ -173,17 +171,27 @@ impl Change {
             let detail = format!("instance id '{instance}' is still used by another member");
             return Err(Refusal::new(ErrorCode::UnreleasedInstanceId, detail));
         }
-        self.replace(&current, id, &member);
+        self.replace(&current, id, &member, None);
         Ok(false)
     }
 
-    /// Puts a member in the place of another, with what it had.
-    pub(super) fn replace(&mut self, old: &str, new: &str, member: &Member) {
+    /// Puts a member in the place of another, with what it had; of what it was to give
+    /// away, with what it says that it still has.
+    pub(super) fn replace(
+        &mut self,
+        old: &str,
+        new: &str,
+        member: &Member,
+        owned: Option<&Partitions>,
+    ) {
         let target = self.group.targets.get(old).map(|target| (**target).clone());
         super::removals(old).into_iter().for_each(|entry| self.put(entry));
         self.put(ConsumerEntry::Member(new.to_owned(), Some(member.subscription.clone())));
         self.put(ConsumerEntry::Target(new.to_owned(), Some(target.unwrap_or_default())));
-        let assigned = member.current.assigned.clone();
+        let mut assigned = member.current.assigned.clone();
+        if let Some(owned) = owned {
+            assigned.extend(member.current.revoking.intersection(owned).iter());
+        }
         let current = Current { assigned, ..Current::default() };
         self.put(ConsumerEntry::Current(new.to_owned(), Some(current)));
     }

@@ -19,8 +19,7 @@ impl Coordinator {
     ) -> Result<ConsumerReply, Refusal> {
         let group = match self.groups.get(&beat.group) {
             Some(Group::Consumer(group)) => group,
-            Some(Group::Classic(_)) => return Err(ErrorCode::GroupIdNotFound.into()),
-            None => return Err(ErrorCode::UnknownMemberId.into()),
+            Some(Group::Classic(_)) | None => return Err(ErrorCode::UnknownMemberId.into()),
         };
         let member = group.checked_member(&beat.member_id, beat.instance_id.as_deref())?;
         if beat.epoch == LEAVE_STATIC {

@@ -61,7 +61,7 @@ pub(super) struct ConsumerGroup {
     pub(super) regexes: BTreeMap<String, Arc<ResolvedRegex>>,
     /// Static members: instance id to member id.
     pub(super) instances: BTreeMap<String, String>,
-    /// Bytes held for members.
+    /// Bytes held for members, and for the topics of regular expressions.
     pub(super) bytes: usize,
 }
 
@@ -83,6 +83,14 @@ impl Member {
     /// Whether it is where the group wants it.
     fn is_at(&self, target_epoch: i32) -> bool {
         self.current.state == MemberState::Stable && self.current.epoch == target_epoch
+    }
+}
+
+impl ResolvedRegex {
+    /// Bytes held for it.
+    fn bytes(&self) -> usize {
+        const FIXED: usize = 256;
+        FIXED + self.topics.iter().map(|topic| topic.len() + 48).sum::<usize>()
     }
 }
 
@@ -116,10 +124,12 @@ impl ConsumerGroup {
                 self.targets.remove(id);
             }
             ConsumerEntry::Regex(regex, Some(resolved)) => {
-                self.regexes.insert(regex.clone(), Arc::new(resolved.clone()));
+                self.bytes += resolved.bytes();
+                let former = self.regexes.insert(regex.clone(), Arc::new(resolved.clone()));
+                self.bytes -= former.map_or(0, |former| former.bytes());
             }
             ConsumerEntry::Regex(regex, None) => {
-                self.regexes.remove(regex);
+                self.bytes -= self.regexes.remove(regex).map_or(0, |former| former.bytes());
             }
             ConsumerEntry::Member(id, Some(subscription)) => {
                 self.change(id, |member| member.subscription = subscription.clone());

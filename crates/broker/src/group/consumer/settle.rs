@@ -29,6 +29,7 @@ impl Coordinator {
         let mut changed = changed;
         if changed || topics_changed {
             changed |= change.resolve(&self.topics, topics_changed, visible, now)?;
+            self.check_room(change, &Subscription::default())?;
             let hash = change.group.hash_of_topics(&self.topics);
             if changed || hash != change.group.metadata_hash {
                 let epoch = change.group.epoch.saturating_add(1);

@@ -145,7 +145,7 @@ impl Coordinator {
         epoch: i32,
     ) -> Result<(), ErrorCode> {
         let Some(Group::Consumer(group)) = self.groups.get(group) else { return Ok(()) };
-        if member_id.is_none() && epoch < 0 {
+        if member_id.is_none_or(str::is_empty) && epoch < 0 {
             return Ok(());
         }
         let found = group.member(member_id.unwrap_or_default())?;

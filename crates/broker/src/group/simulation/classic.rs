@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::coordinator::{Coordinator, Group};
-use super::describe::GroupState;
-use super::messages::*;
-use super::record::Entry;
-use super::replay::Replay;
 use crate::error_code::{ErrorCode, NONE};
+use crate::group::coordinator::{Coordinator, Group};
+use crate::group::describe::GroupState;
+use crate::group::messages::*;
+use crate::group::record::Entry;
+use crate::group::replay::Replay;
 use crate::options::GroupOptions;
 
 const SESSION_MS: i32 = 10_000;
