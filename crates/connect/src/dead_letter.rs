@@ -118,7 +118,7 @@ impl Columns {
             (PARTITION_HEADER, bytes_of(&self.partition, row)),
             (OFFSET_HEADER, Some(position.as_bytes())),
             (REASON_HEADER, Some(reason.as_bytes())),
-            (JOB_HEADER, Some(job[..job.floor_char_boundary(JOB_BYTES)].as_bytes())),
+            (JOB_HEADER, Some(&job.as_bytes()[..job.floor_char_boundary(JOB_BYTES)])),
         ]);
         chunk.push(AT_PUBLICATION, key, value, &headers);
     }

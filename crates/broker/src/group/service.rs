@@ -322,7 +322,7 @@ impl GroupService {
 
     /// Asks for offsets of a group to be committed as those of one without members.
     pub(crate) fn submit_without_members(
-        &self,
+        self: &Arc<Self>,
         group: &str,
         offsets: Vec<(TopicPartition, Offset, String)>,
     ) -> oneshot::Receiver<Reply> {
