@@ -283,7 +283,7 @@ impl GroupOffsets {
     /// Commits offsets of a group, unless it has members or the log refuses; nobody is told
     /// which. Does not wait for the disk.
     pub fn commit_soon(&self, group: &str, offsets: Vec<(TopicPartition, Offset, String)>) {
-        let _ = self.groups.submit_without_members(group, offsets);
+        drop(self.groups.submit_without_members(group, offsets));
     }
 
     /// The offset that a group has committed. Waits until it is durable.
