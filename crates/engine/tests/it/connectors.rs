@@ -120,7 +120,7 @@ fn check(prepare: impl Fn(&Rig), source_of: impl Fn(&Rig) -> SourceRef, expected
         let start = |rig: &Rig| {
             let mut services = connect(rig, (source, "in"), (sink, "out"), None);
             services.sources.insert(source, source_of(rig));
-            services.bad.insert(source, bad_sink(rig.log.eager(), "in.bad").unwrap());
+            services.bad.insert(source, bad_sink(rig.log.eager(), "in.bad", "job").unwrap());
             rig.start(rig.spec(&builder.graph, parallelism, options.clone()), services).unwrap()
         };
         let job = start(&rig);
