@@ -330,7 +330,6 @@ fn a_job_at_rest_keeps_what_it_needs() {
     let stopped = job.status();
     assert_eq!(stopped.state, JobState::Stopped);
     drop(job);
-    drop(services);
     append_segments(&rig, 3..9);
     let rig = rig.crash();
 
