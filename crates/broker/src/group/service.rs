@@ -23,6 +23,7 @@ use super::record::Entry;
 use super::replay::Replay;
 use super::store::{Item, OffsetsTopic};
 use super::topics::TopicsImage;
+use crate::broker::blocking;
 use crate::broker::{BrokerError, CommitError};
 use crate::error_code::{ErrorCode, NONE};
 use crate::options::GroupOptions;
@@ -333,12 +334,18 @@ impl GroupService {
             metadata,
             retention_ms: None,
         };
-        self.submit(Input::Commit(CommitInput {
+        // Jobs' threads may wait for the disk: the work is done here where nobody else is at it.
+        let (sender, receiver) = oneshot::channel();
+        let commit = Input::Commit(CommitInput {
             member: MemberRef::nobody(group),
             offsets: offsets.into_iter().map(offset).collect(),
             version: 0,
             transaction: None,
-        }))
+        });
+        if self.inbox.bring(Work::Request(commit, sender)) {
+            self.work_off(false);
+        }
+        receiver
     }
 
     /// Commits offsets of a group that has no members.
@@ -351,7 +358,9 @@ impl GroupService {
         offsets: Vec<(TopicPartition, Offset, String)>,
     ) -> Result<(), CommitError> {
         let refused = |reason: String| CommitError::Refused { group: group.to_owned(), reason };
-        let reply = self.submit_without_members(group, offsets).await;
+        let (this, name) = (self.clone(), group.to_owned());
+        let submitted = blocking(move || this.submit_without_members(&name, offsets)).await;
+        let reply = submitted.await;
         match reply.unwrap_or(Reply::Code(ErrorCode::CoordinatorNotAvailable.code())) {
             Reply::Codes(Ok(codes)) => match codes.into_iter().find(|code| *code != NONE) {
                 None => Ok(()),

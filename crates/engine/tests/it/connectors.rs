@@ -57,6 +57,7 @@ impl Letter {
             header("thalweg.partition", split),
             header("thalweg.offset", &position.to_string()),
             header("thalweg.reason", reason),
+            header("thalweg.job", "job"),
         ];
         Self { key: None, value: line.to_owned(), headers }
     }
