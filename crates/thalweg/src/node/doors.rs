@@ -117,6 +117,7 @@ impl Doors {
         kafka.auto_create_topics = options.auto_create_topics;
         kafka.default_partitions = options.default_partitions;
         kafka.authorizer = node.authorizer();
+        kafka.data_dir = node.data_dir().join("log");
         let broker = Broker::start(node.env().clone(), node.log(), kafka)?;
         node.offsets().connect(&broker);
         let service = Arc::new(PgService::new(node));
