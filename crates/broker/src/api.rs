@@ -105,7 +105,9 @@ pub(crate) static APIS: &[Api] = &[
     api!(18, "ApiVersions", 0..=4, h::api_versions::handle),
     api!(19, "CreateTopics", 2..=7, h::create_topics::handle),
     api!(20, "DeleteTopics", 1..=6, h::delete_topics::handle),
+    api!(21, "DeleteRecords", 0..=2, h::delete_records::handle),
     api!(22, "InitProducerId", 0..=5, h::init_producer_id::handle),
+    api!(23, "OffsetForLeaderEpoch", 2..=4, h::offset_for_leader_epoch::handle),
     // Versions 4 and 5 are for brokers; some clients send them all the same.
     api!(24, "AddPartitionsToTxn", 0..=5, h::add_partitions_to_txn::handle),
     api!(25, "AddOffsetsToTxn", 0..=4, h::add_offsets_to_txn::handle),
@@ -113,8 +115,15 @@ pub(crate) static APIS: &[Api] = &[
     api!(27, "WriteTxnMarkers", 1..=1, h::write_txn_markers::handle),
     api!(28, "TxnOffsetCommit", 0..=5, h::txn_offset_commit::handle),
     api!(32, "DescribeConfigs", 1..=4, h::describe_configs::handle),
+    api!(33, "AlterConfigs", 0..=2, h::alter_configs::handle),
+    // From 5 on kafka-python would take this for a newer broker than it is.
+    api!(35, "DescribeLogDirs", 1..=4, h::describe_log_dirs::handle),
     api!(37, "CreatePartitions", 0..=3, h::create_partitions::handle),
     api!(42, "DeleteGroups", 0..=2, h::delete_groups::handle),
+    api!(43, "ElectLeaders", 0..=2, h::elect_leaders::handle),
+    api!(44, "IncrementalAlterConfigs", 0..=1, h::incremental_alter_configs::handle),
+    api!(45, "AlterPartitionReassignments", 0..=1, h::alter_partition_reassignments::handle),
+    api!(46, "ListPartitionReassignments", 0..=0, h::list_partition_reassignments::handle),
     api!(47, "OffsetDelete", 0..=0, h::offset_delete::handle),
     api!(60, "DescribeCluster", 0..=1, h::describe_cluster::handle),
     api!(61, "DescribeProducers", 0..=0, h::describe_producers::handle),
@@ -123,6 +132,7 @@ pub(crate) static APIS: &[Api] = &[
     api!(66, "ListTransactions", 0..=1, h::list_transactions::handle),
     api!(68, "ConsumerGroupHeartbeat", 0..=1, h::consumer_group_heartbeat::handle),
     api!(69, "ConsumerGroupDescribe", 0..=1, h::consumer_group_describe::handle),
+    api!(75, "DescribeTopicPartitions", 0..=0, h::describe_topic_partitions::handle),
 ];
 
 #[cfg(test)]

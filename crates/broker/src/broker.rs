@@ -1,6 +1,7 @@
 //! The broker as a whole: what its handlers share, how it starts and stops.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kafka_protocol::messages::BrokerId;
@@ -90,6 +91,10 @@ pub(crate) struct Broker {
     pub(crate) memory: Memory,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
+    pub(crate) group_options: GroupOptions,
+    pub(crate) transaction_options: TransactionOptions,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) local_addr: SocketAddr,
     pub(crate) cluster_id: StrBytes,
     pub(crate) host: StrBytes,
     pub(crate) port: i32,
@@ -111,6 +116,10 @@ impl Broker {
             memory: Memory::new(&options.limits),
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions.max(1),
+            group_options: options.groups.clone(),
+            transaction_options: options.transactions.clone(),
+            data_dir: options.data_dir.clone(),
+            local_addr,
             cluster_id: StrBytes::from_string(cluster_id(producer_ids.topic_id())),
             host: StrBytes::from_string(host),
             port: i32::from(port),

@@ -2,6 +2,7 @@
 //! much memory each part of it may take.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub struct BrokerOptions {
     pub listener: TcpListener,
     /// Host and port that clients are told to connect to; the bound address if `None`.
     pub advertised: Option<(String, u16)>,
+    /// Where the log is, for clients that ask how much room there is.
+    pub data_dir: PathBuf,
     /// Create a topic when a client asks for its metadata (`auto.create.topics.enable`).
     pub auto_create_topics: bool,
     /// Partitions of topics created without a number of their own (`num.partitions`).
@@ -34,6 +37,7 @@ impl BrokerOptions {
         Self {
             listener,
             advertised: None,
+            data_dir: PathBuf::new(),
             auto_create_topics: true,
             default_partitions: 1,
             limits: Limits::default(),

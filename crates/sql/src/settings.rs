@@ -74,6 +74,11 @@ impl Settings {
         parse_duration(self.get(key)?).filter(|millis| *millis > 0)
     }
 
+    /// `table.exec.emit.allow-lateness`; 0 where it is not set.
+    pub fn allowed_lateness(&self) -> Millis {
+        self.duration("table.exec.emit.allow-lateness").unwrap_or(0)
+    }
+
     /// `table.local-time-zone`.
     pub fn zone(&self) -> SessionZone {
         self.get("table.local-time-zone").and_then(|zone| zone.parse().ok()).unwrap_or_default()

@@ -8,15 +8,16 @@ pub enum StreamError {
     /// The user wrote something that cannot work; say it and stop.
     #[error("{0}")]
     Invalid(String),
-    /// An expression failed on a row. `row` counts within the batch where it is known.
+    /// An expression failed on rows.
     #[error("{expression}: {detail}")]
     Evaluation {
         /// The expression, as the user would write it.
         expression: String,
-        /// What is wrong with the value.
+        /// What is wrong with the value, with the first where there are several.
         detail: String,
-        /// Row of the batch.
-        row: Option<usize>,
+        /// All rows on which it fails. Empty where they are not known, or where it fails on
+        /// none alone: all results together may have been too large.
+        rows: Vec<FailedRow>,
     },
     /// Something outside failed; trying again may help.
     #[error("{0}")]
@@ -38,6 +39,15 @@ pub enum StreamError {
     /// A defect of Thalweg.
     #[error("internal error: {0}; please report it")]
     Internal(String),
+}
+
+/// A row on which an expression fails.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FailedRow {
+    /// Its number in the batch.
+    pub row: usize,
+    /// What is wrong with the value.
+    pub detail: String,
 }
 
 impl From<arrow_schema::ArrowError> for StreamError {

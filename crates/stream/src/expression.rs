@@ -23,7 +23,7 @@ pub trait Expression: fmt::Debug + Send + Sync {
     /// Evaluates on all rows; the array has as many values.
     ///
     /// # Errors
-    /// [`crate::StreamError::Evaluation`], with the row where it is known.
+    /// [`crate::StreamError::Evaluation`], with all rows that fail where they are known.
     fn evaluate(&self, rows: &RecordBatch, context: &EvalContext) -> Result<ArrayRef>;
 
     /// Type of the values.

@@ -4,7 +4,7 @@
 //! Source: Kafka's published message definitions (clients/src/main/resources/common/
 //! message). A test holds this table against the codec, version by version.
 
-use Kind::{Array, Bytes, Fixed, Scalars, Str};
+use Kind::{Array, Bytes, Fixed, Optional, Scalars, Str};
 
 /// Shape of a request.
 pub(crate) struct Schema {
@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     Strs,
     /// A count and structures; may be null.
     Array(&'static [Field]),
+    /// A byte that says whether there is a structure, and the structure.
+    Optional(&'static [Field]),
 }
 
 const BOOL: Kind = Fixed(1);
@@ -232,8 +234,23 @@ pub(crate) static SCHEMAS: &[Schema] = &[
         4,
         &[since(6, Array(&[always(Str), always(UUID)])), between(1, 5, ARRAY_STR), always(I32)],
     ),
+    // DeleteRecords
+    plain(
+        21,
+        2,
+        &[always(Array(&[always(Str), always(Array(&[always(I32), always(I64)]))])), always(I32)],
+    ),
     // InitProducerId
     plain(22, 2, &[always(Str), always(I32), since(3, I64), since(3, I16)]),
+    // OffsetForLeaderEpoch
+    plain(
+        23,
+        4,
+        &[
+            since(3, I32),
+            always(Array(&[always(Str), always(Array(&[always(I32), always(I32), always(I32)]))])),
+        ],
+    ),
     // AddPartitionsToTxn
     plain(
         24,
@@ -293,6 +310,17 @@ pub(crate) static SCHEMAS: &[Schema] = &[
             since(3, BOOL),
         ],
     ),
+    // AlterConfigs
+    plain(
+        33,
+        2,
+        &[
+            always(Array(&[always(I8), always(Str), always(Array(&[always(Str), always(Str)]))])),
+            always(BOOL),
+        ],
+    ),
+    // DescribeLogDirs
+    plain(35, 2, &[always(Array(&[always(Str), always(ARRAY_I32)]))]),
     // CreatePartitions
     plain(
         37,
@@ -305,6 +333,33 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     ),
     // DeleteGroups
     plain(42, 2, &[always(ARRAY_STR)]),
+    // ElectLeaders
+    plain(43, 2, &[since(1, I8), always(Array(&[always(Str), always(ARRAY_I32)])), always(I32)]),
+    // IncrementalAlterConfigs
+    plain(
+        44,
+        1,
+        &[
+            always(Array(&[
+                always(I8),
+                always(Str),
+                always(Array(&[always(Str), always(I8), always(Str)])),
+            ])),
+            always(BOOL),
+        ],
+    ),
+    // AlterPartitionReassignments
+    plain(
+        45,
+        0,
+        &[
+            always(I32),
+            since(1, BOOL),
+            always(Array(&[always(Str), always(Array(&[always(I32), always(ARRAY_I32)]))])),
+        ],
+    ),
+    // ListPartitionReassignments
+    plain(46, 0, &[always(I32), always(Array(&[always(Str), always(ARRAY_I32)]))]),
     // OffsetDelete
     plain(47, LAST, &[always(Str), always(Array(&[always(Str), always(Array(&[always(I32)]))]))]),
     // DescribeCluster
@@ -334,6 +389,16 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     ),
     // ConsumerGroupDescribe
     plain(69, 0, &[always(ARRAY_STR), always(BOOL)]),
+    // DescribeTopicPartitions
+    plain(
+        75,
+        0,
+        &[
+            always(Array(&[always(Str)])),
+            always(I32),
+            always(Optional(&[always(Str), always(I32)])),
+        ],
+    ),
 ];
 
 const FETCH: Schema = Schema {

@@ -31,6 +31,10 @@ fn decode(key: i16, version: i16, body: &[u8]) -> Result<usize, String> {
         11 => JoinGroupRequest, 12 => HeartbeatRequest, 13 => LeaveGroupRequest,
         14 => SyncGroupRequest, 15 => DescribeGroupsRequest, 16 => ListGroupsRequest,
         18 => ApiVersionsRequest, 19 => CreateTopicsRequest, 20 => DeleteTopicsRequest,
+        21 => DeleteRecordsRequest, 23 => OffsetForLeaderEpochRequest,
+        33 => AlterConfigsRequest, 35 => DescribeLogDirsRequest, 43 => ElectLeadersRequest,
+        44 => IncrementalAlterConfigsRequest, 45 => AlterPartitionReassignmentsRequest,
+        46 => ListPartitionReassignmentsRequest, 75 => DescribeTopicPartitionsRequest,
         22 => InitProducerIdRequest, 24 => AddPartitionsToTxnRequest,
         25 => AddOffsetsToTxnRequest, 26 => EndTxnRequest, 27 => WriteTxnMarkersRequest,
         28 => TxnOffsetCommitRequest,
@@ -114,6 +118,16 @@ impl Writer {
             Kind::Strs => {
                 self.length(self.repeat, 4);
                 (0..self.repeat).for_each(|_| self.field(&Kind::Str));
+            }
+            Kind::Optional(fields) => {
+                // Null where arrays are empty.
+                self.out.push(if self.repeat == 0 { 0xff } else { 1 });
+                if self.repeat > 0 {
+                    self.fields(fields);
+                    if self.flexible {
+                        self.out.push(0);
+                    }
+                }
             }
             Kind::Array(fields) => {
                 self.length(self.repeat, 4);

@@ -108,6 +108,10 @@ impl Walk<'_> {
                 }
                 Ok(())
             }
+            Kind::Optional(fields) => match self.take::<1>()?[0] as i8 {
+                ..0 => Ok(()),
+                _ => self.structure(fields, &[]),
+            },
         }
     }
 
@@ -146,6 +150,7 @@ impl Walk<'_> {
             .map(|field| match field.kind {
                 Kind::Fixed(size) => size,
                 Kind::Str => text,
+                Kind::Optional(_) => 1,
                 Kind::Bytes | Kind::Scalars(_) | Kind::Strs | Kind::Array(_) => block,
             })
             .sum();

@@ -207,7 +207,7 @@ fn configs(meta: &TopicMeta) -> Vec<CreatableTopicConfigs> {
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(setting.name))
             .with_value(Some(StrBytes::from_string(setting.value)))
-            .with_config_source(setting.source)
+            .with_config_source(setting.source as i8)
     };
     config::of_topic(meta).into_iter().map(row).collect()
 }

@@ -16,8 +16,9 @@ use crate::config::{self, Setting};
 use crate::error_code::ErrorCode;
 use crate::request::{Answer, RequestContext, RequestError};
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+/// Kinds of resources.
+pub(super) const TOPIC: i8 = 2;
+pub(super) const BROKER: i8 = 4;
 
 /// What a resource takes in an answer, put together and encoded.
 const RESOURCE_BYTES: usize = 24 << 10;
@@ -88,23 +89,24 @@ fn rows(
         keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == setting.name))
     };
     let row = |setting: Setting| {
-        let value = Some(StrBytes::from_string(setting.value));
-        let name = StrBytes::from_static_str(setting.name);
-        let synonym = DescribeConfigsSynonym::default()
-            .with_name(name.clone())
-            .with_value(value.clone())
-            .with_source(setting.source);
+        let kind = setting.kind_code();
+        let synonyms = setting.synonyms.into_iter().map(|synonym| {
+            DescribeConfigsSynonym::default()
+                .with_name(StrBytes::from_static_str(synonym.name))
+                .with_value(Some(StrBytes::from_string(synonym.value)))
+                .with_source(synonym.source as i8)
+        });
         let row = DescribeConfigsResourceResult::default()
-            .with_name(name)
-            .with_value(value)
+            .with_name(StrBytes::from_static_str(setting.name))
+            .with_value(Some(StrBytes::from_string(setting.value)))
             .with_read_only(setting.read_only)
-            .with_config_source(setting.source)
-            .with_synonyms(if request.include_synonyms { vec![synonym] } else { Vec::new() });
+            .with_config_source(setting.source as i8)
+            .with_synonyms(synonyms.filter(|_| request.include_synonyms).collect());
         if context.version() < 3 {
             return row;
         }
         let documentation = StrBytes::from_static_str(setting.documentation);
-        row.with_config_type(setting.kind)
+        row.with_config_type(kind)
             .with_documentation(request.include_documentation.then_some(documentation))
     };
     settings.into_iter().filter(wanted).map(row).collect()

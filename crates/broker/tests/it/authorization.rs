@@ -56,6 +56,7 @@ async fn who_may_nothing_gets_nothing() {
     topics(&mut client).await;
     groups(&mut client).await;
     cluster(&mut client).await;
+    partitions(&mut client).await;
     transactions(&mut client).await;
     assert_eq!(log.topic("topic").expect("still there").partitions, 1);
     assert!(log.topic("new").is_none());
@@ -110,6 +111,44 @@ async fn topics(client: &mut Client) {
     let request = DescribeConfigsRequest::default().with_resources(vec![resource(2), resource(4)]);
     let answer = client.call(4, &request).await;
     assert_eq!((answer.results[0].error_code, answer.results[1].error_code), (TOPIC, CLUSTER));
+    settings(client).await;
+    records(client).await;
+}
+
+async fn settings(client: &mut Client) {
+    let resource = |kind, name| {
+        incremental_alter_configs_request::AlterConfigsResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(text(name))
+    };
+    let resources = vec![resource(2, "topic"), resource(2, "new"), resource(4, "1")];
+    let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+    let answer = client.call(1, &request).await;
+    let codes: Vec<_> = answer.responses.iter().map(|response| response.error_code).collect();
+    assert_eq!(codes, [TOPIC, TOPIC, CLUSTER]);
+    let resource = alter_configs_request::AlterConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text("topic"));
+    let request = AlterConfigsRequest::default().with_resources(vec![resource]);
+    assert_eq!(client.call(2, &request).await.responses[0].error_code, TOPIC);
+}
+
+async fn records(client: &mut Client) {
+    let topic = delete_records_request::DeleteRecordsTopic::default()
+        .with_name(name("topic"))
+        .with_partitions(vec![Default::default()]);
+    let answer = client.call(2, &DeleteRecordsRequest::default().with_topics(vec![topic])).await;
+    assert_eq!(answer.topics[0].partitions[0].error_code, TOPIC);
+    let topic = offset_for_leader_epoch_request::OffsetForLeaderTopic::default()
+        .with_topic(name("topic"))
+        .with_partitions(vec![Default::default()]);
+    let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
+    assert_eq!(client.call(4, &request).await.topics[0].partitions[0].error_code, TOPIC);
+    let all = DescribeTopicPartitionsRequest::default().with_response_partition_limit(100);
+    assert!(client.call(0, &all).await.topics.is_empty(), "topics are not even seen");
+    let topic = describe_topic_partitions_request::TopicRequest::default().with_name(name("topic"));
+    let answer = client.call(0, &all.with_topics(vec![topic])).await;
+    assert_eq!(answer.topics[0].error_code, TOPIC);
 }
 
 async fn groups(client: &mut Client) {
@@ -154,6 +193,17 @@ async fn groups(client: &mut Client) {
     assert_eq!(client.call(2, &request).await.results[0].error_code, GROUP);
     let request = OffsetDeleteRequest::default().with_group_id(group());
     assert_eq!(client.call(0, &request).await.error_code, GROUP);
+}
+
+async fn partitions(client: &mut Client) {
+    let answer = client.call(4, &DescribeLogDirsRequest::default().with_topics(None)).await;
+    assert_eq!((answer.error_code, answer.results.len()), (CLUSTER, 0));
+    let answer = client.call(2, &ElectLeadersRequest::default()).await;
+    assert_eq!(answer.error_code, CLUSTER);
+    let answer = client.call(1, &AlterPartitionReassignmentsRequest::default()).await;
+    assert_eq!(answer.error_code, CLUSTER);
+    let answer = client.call(0, &ListPartitionReassignmentsRequest::default()).await;
+    assert_eq!(answer.error_code, CLUSTER);
 }
 
 async fn cluster(client: &mut Client) {

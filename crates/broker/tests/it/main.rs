@@ -1,5 +1,6 @@
 //! The broker from outside: over sockets, version by version, under load and limits.
 
+mod admin;
 mod authorization;
 mod client;
 mod every_version;

@@ -89,6 +89,16 @@ pub trait Disk: Send + Sync {
     /// As the operating system reports them.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// Size of the file system that holds this path.
+    ///
+    /// # Errors
+    /// As the operating system reports them; [`io::ErrorKind::Unsupported`] where there is
+    /// no such size.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Takes an exclusive lock on a file, creating it where it is missing. Held until
     /// the value is dropped or the process ends, however it ends.
     ///

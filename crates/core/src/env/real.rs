@@ -129,6 +129,11 @@ impl Disk for SystemDisk {
         Ok(stat.f_bavail * stat.f_frsize)
     }
 
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_blocks * stat.f_frsize)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
         let file =
             File::options().read(true).write(true).create(true).truncate(false).open(path)?;

@@ -93,10 +93,14 @@ impl JournalReader {
                 }
             }
             let chunk = self.chunk.clone();
-            let Some(batch) = split(&chunk).next() else { continue };
+            let Some(batch) = split(&chunk).next() else { return Err(no_batch(self.next)) };
             let batch = batch.map_err(|error| damaged(self.next, &error))?;
             self.chunk = chunk.slice(batch.header().size..);
             if batch.header().last_offset() < self.next {
+                // What was asked for is in the chunk, or asking again would not help.
+                if self.chunk.is_empty() {
+                    return Err(no_batch(self.next));
+                }
                 continue;
             }
             batch.verify_crc().map_err(|error| damaged(self.next, &error))?;
@@ -112,6 +116,10 @@ impl JournalReader {
         }
         Ok(None)
     }
+}
+
+fn no_batch(offset: Offset) -> JobError {
+    JobError::Corrupt(format!("journal at offset {offset}: no record batch where one has to be"))
 }
 
 fn damaged(offset: Offset, error: &BatchError) -> JobError {

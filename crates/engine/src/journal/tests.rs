@@ -6,7 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thalweg_core::env::{Env, OpenMode, read_file};
-use thalweg_core::ids::{Epoch, Incarnation, ProducerId};
+use thalweg_core::ids::{Epoch, Incarnation, Offset, ProducerId, TopicId, TopicPartition};
+use thalweg_core::partition_log::{
+    AbortedTransaction, Appended, DurableCallback, Isolation, LogError, LogOffsets, PartitionLog,
+    ProducerPosition, Waker, Watch,
+};
+use thalweg_core::time::Millis;
 use thalweg_stream::source::SplitInfo;
 
 use super::*;
@@ -207,5 +212,88 @@ fn the_seam_between_two_producer_ids_fences() {
     let error = last.append_durably(&progress, 1).unwrap_err();
     assert!(matches!(error, JobError::Fenced(_)), "{error}");
     assert!(matches!(take_over(32_767), Err(JobError::Fenced(_))), "it is taken");
+    log.close().unwrap();
+}
+
+/// A log that gives the first batch whatever is asked for.
+struct Stale(Arc<dyn PartitionLog>);
+
+impl PartitionLog for Stale {
+    fn topic_id(&self) -> TopicId {
+        self.0.topic_id()
+    }
+
+    fn name(&self) -> &TopicPartition {
+        self.0.name()
+    }
+
+    fn offsets(&self) -> LogOffsets {
+        self.0.offsets()
+    }
+
+    fn append(&self, batches: Bytes) -> Result<Appended, LogError> {
+        self.0.append(batches)
+    }
+
+    fn when_durable(&self, offset: Offset, done: DurableCallback) {
+        self.0.when_durable(offset, done);
+    }
+
+    fn read(&self, _: Offset, _: usize, isolation: Isolation) -> Result<Bytes, LogError> {
+        self.0.read(0, 1, isolation)
+    }
+
+    fn offset_for_time(&self, timestamp: Millis) -> Result<Option<(Offset, Millis)>, LogError> {
+        self.0.offset_for_time(timestamp)
+    }
+
+    fn max_timestamp(&self) -> Result<Option<(Offset, Millis)>, LogError> {
+        self.0.max_timestamp()
+    }
+
+    fn producer(&self, producer: ProducerId) -> Option<ProducerPosition> {
+        self.0.producer(producer)
+    }
+
+    fn producers(&self) -> Vec<(ProducerId, ProducerPosition)> {
+        self.0.producers()
+    }
+
+    fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, LogError> {
+        self.0.aborted(from, to)
+    }
+
+    fn delete_before(&self, offset: Offset) -> Result<Offset, LogError> {
+        self.0.delete_before(offset)
+    }
+
+    fn watch(&self, waker: Waker) -> Watch {
+        self.0.watch(waker)
+    }
+
+    fn pin(&self, holder: &str, from: Option<Offset>) {
+        self.0.pin(holder, from);
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.0.size_bytes()
+    }
+}
+
+/// A log without the entry that has to be there is corrupt; asking again would not help.
+#[test]
+fn a_journal_that_does_not_give_the_next_entry_is_corrupt() {
+    let temp = tempfile::tempdir().unwrap();
+    let log = thalweg_log::Log::open(Env::real(), temp.path(), Default::default()).unwrap();
+    let journal = open(&*log, crate::JobId(1)).unwrap();
+    let record = Record::Header(Box::new(header()));
+    let mut writer =
+        JournalWriter::take_over(Arc::clone(&journal), header().incarnation, &record, 1).unwrap();
+    writer.append_durably(&Record::Progress(progress()), 1).unwrap();
+    let mut reader = JournalReader::new(Arc::new(Stale(journal)), 0);
+    assert_eq!(reader.next().unwrap().map(|(offset, _)| offset), Some(0));
+    let error = reader.next().unwrap_err();
+    assert!(matches!(error, JobError::Corrupt(_)), "{error}");
+    assert!(error.to_string().contains("journal at offset 1"), "{error}");
     log.close().unwrap();
 }

@@ -8,7 +8,8 @@
 //! Time to live: state that no epoch touched for so long is dropped in silence, as in
 //! Flink; the key's next row starts anew with `+I`.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,8 +44,9 @@ pub(super) struct GroupedAggregate {
     layout: StateLayout,
     ttl: Option<Millis>,
     update_before: bool,
-    /// Touches of keys, oldest first, for the time to live.
-    touches: VecDeque<(Millis, u32)>,
+    /// For the time to live: each key once, with a time at which it was touched. It may have
+    /// been touched since, which is only looked at when that time is over.
+    touches: BinaryHeap<Reverse<(Millis, u32)>>,
     epoch: EpochChanges,
     output: Output,
     numbers: Vec<u32>,
@@ -61,7 +63,13 @@ struct Group {
     /// Whether it has given a result.
     known: bool,
     in_use: bool,
+    /// Whether its number stands among the touches.
+    queued: bool,
 }
+
+/// The group of a number that no key has had yet.
+const UNUSED: Group =
+    Group { slot: 0, touched: None, touched_at: 0, known: false, in_use: false, queued: false };
 
 /// What the epoch touched so far.
 #[derive(Default)]
@@ -102,7 +110,7 @@ impl GroupedAggregate {
             layout,
             ttl: node.ttl.filter(|ttl| *ttl > 0),
             update_before: node.update_before,
-            touches: VecDeque::new(),
+            touches: BinaryHeap::new(),
             epoch: EpochChanges::default(),
             output: Output::new(schema),
             numbers: Vec::new(),
@@ -116,14 +124,28 @@ impl GroupedAggregate {
             return;
         }
         let Some(ttl) = self.ttl else { return };
-        while let Some(&(touched_at, number)) = self.touches.front()
+        while let Some(&Reverse((touched_at, number))) = self.touches.peek()
             && touched_at.saturating_add(ttl) <= now
         {
-            self.touches.pop_front();
-            let group = self.groups[number as usize];
-            if group.in_use && group.touched_at == touched_at {
+            self.touches.pop();
+            let group = &mut self.groups[number as usize];
+            group.queued = false;
+            if !group.in_use {
+                continue;
+            }
+            if group.touched_at > touched_at {
+                self.enqueue(number);
+            } else {
                 self.remove(number);
             }
+        }
+    }
+
+    /// Puts a key among the touches, unless it stands there already.
+    fn enqueue(&mut self, number: u32) {
+        let group = &mut self.groups[number as usize];
+        if self.ttl.is_some() && !std::mem::replace(&mut group.queued, true) {
+            self.touches.push(Reverse((group.touched_at, number)));
         }
     }
 
@@ -138,16 +160,14 @@ impl GroupedAggregate {
     fn slots_of_rows(&mut self) {
         let bound = self.table.bound();
         if bound > self.groups.len() {
-            let unused =
-                Group { slot: 0, touched: None, touched_at: 0, known: false, in_use: false };
-            self.groups.resize(bound, unused);
+            self.groups.resize(bound, UNUSED);
         }
         self.slots.clear();
         for &number in &self.numbers {
             let group = &mut self.groups[number as usize];
             if !group.in_use {
                 let slot = self.aggregates.allocate();
-                *group = Group { slot, touched: None, touched_at: 0, known: false, in_use: true };
+                *group = Group { slot, in_use: true, queued: group.queued, ..UNUSED };
             }
             self.slots.push(group.slot);
         }
@@ -169,10 +189,10 @@ impl GroupedAggregate {
                 self.epoch.before_rows + known.len() - 1
             });
             self.epoch.touched.push((number, before));
-            if self.ttl.is_some() {
-                group.touched_at = now;
-                self.touches.push_back((now, number));
-            }
+            group.touched_at = if self.ttl.is_some() { now } else { 0 };
+        }
+        for place in first..self.epoch.touched.len() {
+            self.enqueue(self.epoch.touched[place].0);
         }
         if !known.is_empty() && self.epoch.touched.len() > first {
             self.epoch.before_rows += known.len();
@@ -290,7 +310,7 @@ impl Operator for GroupedAggregate {
     fn memory_bytes(&self) -> usize {
         self.table.memory_bytes()
             + self.groups.capacity() * size_of::<Group>()
-            + self.touches.capacity() * size_of::<(Millis, u32)>()
+            + self.touches.capacity() * size_of::<Reverse<(Millis, u32)>>()
             + self.aggregates.memory_bytes()
     }
 }
@@ -307,12 +327,10 @@ impl GroupedAggregate {
             let group = &mut self.groups[number as usize];
             group.known = true;
             group.touched_at = touched_at.value(row);
-            if self.ttl.is_some() {
-                self.touches.push_back((group.touched_at, number));
-            }
         }
-        // Rows of several subtasks come one after another: the queue has to be in order.
-        self.touches.make_contiguous().sort();
+        for place in 0..self.numbers.len() {
+            self.enqueue(self.numbers[place]);
+        }
         self.aggregates.import(&self.slots, &rows.states)
     }
 }

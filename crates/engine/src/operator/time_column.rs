@@ -8,7 +8,7 @@ use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, Field, TimeUnit};
 use thalweg_core::time::Millis;
 use thalweg_stream::StreamError;
-use thalweg_stream::error::Result;
+use thalweg_stream::error::{FailedRow, Result};
 
 /// Instants beyond this are taken for it, so that arithmetic on them cannot overflow:
 /// some 36 million years, while timestamps of SQL end in the year 9999.
@@ -41,10 +41,12 @@ pub(super) fn check_event_time(field: &Field) -> Result<()> {
 pub(super) fn event_times(rows: &RecordBatch, column: usize) -> Result<ScalarBuffer<Millis>> {
     let array = rows.column(column);
     if array.null_count() > 0 {
+        let nulls = (0..array.len()).filter(|&row| array.is_null(row));
+        let detail = "an event time is null".to_owned();
         return Err(StreamError::Evaluation {
             expression: rows.schema_ref().field(column).name().clone(),
-            detail: "an event time is null".into(),
-            row: (0..array.len()).find(|&row| array.is_null(row)),
+            rows: nulls.map(|row| FailedRow { row, detail: detail.clone() }).collect(),
+            detail,
         });
     }
     let times = match array.data_type() {

@@ -211,24 +211,29 @@ impl Chain {
         error: StreamError,
         lineage: &Lineage<'_>,
     ) -> Result<()> {
+        // What is left of the batch, and which of its rows that is.
+        let mut rest = batch.clone();
+        let mut numbers: Vec<u32> = (0..batch.num_rows() as u32).collect();
         let mut failed_with = Some(error);
-        // What is left of the batch, and where in it that starts.
-        let (mut rest, mut first) = (batch.clone(), 0);
         while let Some(error) = failed_with {
-            let of_rest = Lineage::Slice { of: lineage, first };
-            let [before, failed, after] = isolate::around(rest.num_rows(), &error);
-            if !before.is_empty() {
-                self.accept(slot, &isolate::slice(&rest, &before, 0), &of_rest)?;
+            let of_rest = Lineage::Kept { of: lineage, kept: &numbers };
+            let Some(refused) = isolate::refusals(rest.num_rows(), error)? else {
+                for half in isolate::halves(rest.num_rows()) {
+                    let of_half = Lineage::Slice { of: &of_rest, first: half.start };
+                    self.accept(slot, &isolate::slice(&rest, &half), &of_half)?;
+                }
+                return Ok(());
+            };
+            let others = isolate::others(rest.num_rows(), &refused);
+            for (row, reason) in refused {
+                self.refuse(slot, &rest.rows, row, &of_rest, reason)?;
             }
-            if failed.len() == 1 {
-                self.refuse(slot, &rest.rows, failed.start, &of_rest, error.to_string())?;
-            }
-            if after.is_empty() {
-                break;
-            }
-            rest = isolate::slice(&rest, &after, before.end);
-            first += after.start;
-            failed_with = self.step(slot, &rest, &Lineage::Slice { of: lineage, first })?;
+            let kept = others.iter().map(|&row| numbers[row as usize]).collect();
+            // Marks go on where no row does.
+            rest = rest.take(others)?;
+            numbers = kept;
+            let of_rest = Lineage::Kept { of: lineage, kept: &numbers };
+            failed_with = self.step(slot, &rest, &of_rest)?;
         }
         Ok(())
     }

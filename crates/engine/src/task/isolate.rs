@@ -1,4 +1,4 @@
-//! Getting the one bad row out of a batch, so that the others can go on.
+//! Getting the bad rows out of a batch, so that the others can go on.
 //!
 //! Only steps without state are asked again for the rest of a batch: those of source
 //! stages. Where batches are cut up for it depends on the rows alone.
@@ -7,29 +7,50 @@ use std::ops::Range;
 
 use thalweg_stream::{ChangeBatch, Marks, StreamError};
 
-/// Three ranges of the rows of a batch on which an expression failed: those before the
-/// row that failed, that row, and those after it. Where the row is not known, two halves.
-pub(super) fn around(rows: usize, error: &StreamError) -> [Range<usize>; 3] {
-    let known = match error {
-        StreamError::Evaluation { row: Some(row), .. } if *row < rows => Some(*row),
-        _ => None,
+/// A row on which a step fails, and why.
+pub(super) type Refusal = (usize, String);
+
+/// The rows of a batch on which an expression failed, in order; `None` where it does not say,
+/// and the batch has to be tried in halves.
+///
+/// # Errors
+/// The error itself, where there is nothing that could be left out.
+pub(super) fn refusals(
+    rows: usize,
+    error: StreamError,
+) -> Result<Option<Vec<Refusal>>, StreamError> {
+    let StreamError::Evaluation { expression, rows: failed, .. } = &error else {
+        return Err(error);
     };
-    match known {
-        Some(row) => [0..row, row..row + 1, row + 1..rows],
-        None if rows <= 1 => [0..0, 0..rows, rows..rows],
-        None => [0..rows / 2, 0..0, rows / 2..rows],
+    let reason = |detail: &str| format!("{expression}: {detail}");
+    let known = failed.iter().filter(|failed| failed.row < rows);
+    let known: Vec<_> = known.map(|failed| (failed.row, reason(&failed.detail))).collect();
+    match (known.is_empty(), rows) {
+        (false, _) => Ok(Some(known)),
+        (true, 0) => Err(error),
+        (true, 1) => Ok(Some(vec![(0, error.to_string())])),
+        (true, _) => Ok(None),
     }
 }
 
-/// Rows of a batch with their marks: those before row `marks_from`, which may be a row
-/// that was left out in front, belong to an earlier slice, and those behind the last row
-/// to the last slice.
-pub(super) fn slice(batch: &ChangeBatch, range: &Range<usize>, marks_from: usize) -> ChangeBatch {
+/// Numbers of the rows that are not among those refused.
+pub(super) fn others(rows: usize, refused: &[Refusal]) -> Vec<u32> {
+    let mut refused = refused.iter().map(|(row, _)| *row).peekable();
+    (0..rows).filter(|row| refused.next_if_eq(row).is_none()).map(|row| row as u32).collect()
+}
+
+/// The two halves of rows, by number.
+pub(super) fn halves(rows: usize) -> [Range<usize>; 2] {
+    [0..rows / 2, rows / 2..rows]
+}
+
+/// Rows of a batch with their marks: those behind the last row belong to the last slice.
+pub(super) fn slice(batch: &ChangeBatch, range: &Range<usize>) -> ChangeBatch {
     let is_last = range.end == batch.num_rows();
     let mut marks = Marks::none();
     for (row, watermark) in batch.marks.iter() {
-        if row >= marks_from && (row < range.end || is_last) {
-            marks.push(row.max(range.start) - range.start, watermark);
+        if row >= range.start && (row < range.end || is_last) {
+            marks.push(row - range.start, watermark);
         }
     }
     ChangeBatch {
@@ -44,19 +65,30 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::{Int64Array, RecordBatch};
+    use thalweg_stream::error::FailedRow;
 
     use super::*;
 
-    fn failed(row: Option<usize>) -> StreamError {
-        StreamError::Evaluation { expression: "1 / x".into(), detail: "no".into(), row }
+    fn failed(rows: &[usize]) -> StreamError {
+        let rows = rows.iter().map(|&row| FailedRow { row, detail: format!("no {row}") });
+        let (expression, detail) = ("1 / x".into(), "no".into());
+        StreamError::Evaluation { expression, detail, rows: rows.collect() }
     }
 
     #[test]
-    fn the_ranges_cover_all_rows() {
-        assert_eq!(around(5, &failed(Some(3))), [0..3, 3..4, 4..5]);
-        assert_eq!(around(5, &failed(None)), [0..2, 0..0, 2..5]);
-        assert_eq!(around(1, &failed(None)), [0..0, 0..1, 1..1]);
-        assert_eq!(around(2, &failed(Some(7))), [0..1, 0..0, 1..2]);
+    fn all_rows_that_fail_are_left_out_at_once() {
+        let refused = refusals(5, failed(&[1, 3, 9])).unwrap().unwrap();
+        assert_eq!(refused, [(1, "1 / x: no 1".to_owned()), (3, "1 / x: no 3".to_owned())]);
+        assert_eq!(others(5, &refused), [0, 2, 4]);
+        assert_eq!(refusals(1, failed(&[])).unwrap(), Some(vec![(0, "1 / x: no".to_owned())]));
+        assert_eq!(refusals(5, failed(&[])).unwrap(), None);
+        assert_eq!(halves(5), [0..2, 2..5]);
+    }
+
+    #[test]
+    fn what_is_not_about_rows_goes_on() {
+        assert!(refusals(0, failed(&[])).is_err());
+        assert!(refusals(5, StreamError::External("gone".into())).is_err());
     }
 
     #[test]
@@ -67,9 +99,8 @@ mod tests {
         for (row, watermark) in [(0, 1), (2, 5), (4, 9)] {
             batch.marks.push(row, watermark);
         }
-        let marks = |range, from| slice(&batch, &range, from).marks.iter().collect::<Vec<_>>();
-        assert_eq!(marks(0..2, 0), [(0, 1)]);
-        assert_eq!(marks(2..4, 2), [(0, 5), (2, 9)]);
-        assert_eq!(marks(3..4, 2), [(0, 5), (1, 9)], "row 2 was left out");
+        let marks = |range| slice(&batch, &range).marks.iter().collect::<Vec<_>>();
+        assert_eq!(marks(0..2), [(0, 1)]);
+        assert_eq!(marks(2..4), [(0, 5), (2, 9)]);
     }
 }

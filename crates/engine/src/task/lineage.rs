@@ -21,6 +21,8 @@ pub(super) enum Lineage<'a> {
     Read { first: usize, kept: Option<&'a [u32]> },
     /// Rows of another batch, from number `first` on.
     Slice { of: &'a Lineage<'a>, first: usize },
+    /// The rows of another batch with these numbers.
+    Kept { of: &'a Lineage<'a>, kept: &'a [u32] },
     /// What a step made of a batch.
     Step(StepOf<'a>),
 }
@@ -61,6 +63,10 @@ impl<'a> Lineage<'a> {
                 Ok(kept.get(row).map(|&row| first + row as usize))
             }
             Self::Slice { of, first } => of.source_row(first + row, operator, context),
+            Self::Kept { of, kept } => match kept.get(row) {
+                Some(&row) => of.source_row(row as usize, operator, context),
+                None => Ok(None),
+            },
             Self::Step(step) => match step.input_row(row, operator, context)? {
                 Some(row) => step.of.source_row(row, operator, context),
                 None => Ok(None),

@@ -1,6 +1,7 @@
 //! The head of a source stage: reads ranges, computes columns, marks the watermark.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -123,46 +124,57 @@ struct RangeRows<'a> {
 impl RangeRows<'_> {
     fn take(&mut self, batch: SourceBatch, chain: &mut Chain) -> Result<()> {
         chain.start_source_batch(&batch);
-        self.take_rows(&batch.rows, 0, chain)?;
+        self.take_rows(batch.rows.clone(), Numbers::default(), chain)?;
         chain.finish_source_batch(batch)
     }
 
-    /// Prepares rows and hands them on. `first` is the number of the first one among those
-    /// that the source gave. Where a computed column fails on a row, that row is bad, and the
-    /// others go on.
-    fn take_rows(&mut self, rows: &RecordBatch, first: usize, chain: &mut Chain) -> Result<()> {
-        let (mut rest, mut first) = (rows.clone(), first);
+    /// Prepares rows and hands them on. `numbers` are theirs among those that the source
+    /// gave. Where a computed column fails on rows, those rows are bad, and the others go on.
+    fn take_rows(
+        &mut self,
+        mut rows: RecordBatch,
+        mut numbers: Numbers,
+        chain: &mut Chain,
+    ) -> Result<()> {
         loop {
-            let error = match self.prepare(&rest, first, chain) {
+            let error = match self.prepare(&rows, &numbers, chain) {
                 Ok(Prepared { batch, kept }) => {
                     if batch.num_rows() == 0 {
                         return Ok(());
                     }
-                    let lineage = Lineage::Read { first, kept: kept.as_deref() };
-                    return chain.emit_first(&batch, &lineage);
+                    let numbers = kept.map(|kept| numbers.among(&kept)).unwrap_or(numbers);
+                    return chain.emit_first(&batch, &numbers.lineage());
                 }
-                Err(JobError::Stream(error @ StreamError::Evaluation { .. })) => error,
+                Err(JobError::Stream(error)) => error,
                 Err(error) => return Err(error),
             };
-            let [before, failed, after] = isolate::around(rest.num_rows(), &error);
-            if !before.is_empty() {
-                self.take_rows(&rest.slice(before.start, before.len()), first, chain)?;
+            let Some(refused) = isolate::refusals(rows.num_rows(), error)? else {
+                for half in isolate::halves(rows.num_rows()) {
+                    let half_rows = rows.slice(half.start, half.len());
+                    self.take_rows(half_rows, numbers.slice(&half), chain)?;
+                }
+                return Ok(());
+            };
+            let others = isolate::others(rows.num_rows(), &refused);
+            for (row, reason) in refused {
+                chain.refuse(0, &rows, row, &numbers.lineage(), reason)?;
             }
-            if failed.len() == 1 {
-                let read = Lineage::Read { first, kept: None };
-                chain.refuse(0, &rest, failed.start, &read, error.to_string())?;
-            }
-            if after.is_empty() {
+            if others.is_empty() {
                 return Ok(());
             }
-            rest = rest.slice(after.start, after.len());
-            first += after.start;
+            numbers = numbers.among(&others);
+            rows = ChangeBatch::inserts(rows).take(others)?.rows;
         }
     }
 
     /// The rows with their computed columns and marks, but for those without a usable event
     /// time, which are refused.
-    fn prepare(&mut self, rows: &RecordBatch, first: usize, chain: &mut Chain) -> Result<Prepared> {
+    fn prepare(
+        &mut self,
+        rows: &RecordBatch,
+        numbers: &Numbers,
+        chain: &mut Chain,
+    ) -> Result<Prepared> {
         let mut rows = self.project(rows)?;
         let (mut marks, mut kept) = (Marks::none(), None);
         if let Some(generator) = &mut self.generator {
@@ -175,13 +187,12 @@ impl RangeRows<'_> {
             let generated_marks = generator.marks(&rows, &self.context);
             marks = generated_marks.map_err(|error| of_all_rows(error, kept.as_deref()))?;
             // Not before the watermark is there: rows are tried again where it fails.
-            let read = Lineage::Read { first, kept: None };
             for (row, why) in generated.refused {
                 let reason = match why {
                     Refused::Null => "its event time is null",
                     Refused::Future => "its event time is too far in the future",
                 };
-                chain.refuse(0, &all, row, &read, reason.to_owned())?;
+                chain.refuse(0, &all, row, &numbers.lineage(), reason.to_owned())?;
             }
         }
         Ok(Prepared { batch: ChangeBatch { rows, kinds: None, marks }, kept })
@@ -209,12 +220,44 @@ struct Prepared {
     kept: Option<Vec<u32>>,
 }
 
-/// An error that names a row among those in `kept`, with the row's number among all.
+/// Which rows of a source's batch some rows are: those from number `first` on, or of these
+/// the ones in `kept`, by their numbers among them.
+#[derive(Default)]
+struct Numbers {
+    first: usize,
+    kept: Option<Vec<u32>>,
+}
+
+impl Numbers {
+    fn lineage(&self) -> Lineage<'_> {
+        Lineage::Read { first: self.first, kept: self.kept.as_deref() }
+    }
+
+    /// The numbers of the rows that have these numbers here.
+    fn among(&self, rows: &[u32]) -> Self {
+        let kept = match &self.kept {
+            None => rows.to_vec(),
+            Some(kept) => rows.iter().filter_map(|&row| kept.get(row as usize).copied()).collect(),
+        };
+        Self { first: self.first, kept: Some(kept) }
+    }
+
+    fn slice(&self, range: &Range<usize>) -> Self {
+        match &self.kept {
+            None => Self { first: self.first + range.start, kept: None },
+            Some(kept) => Self { first: self.first, kept: Some(kept[range.clone()].to_vec()) },
+        }
+    }
+}
+
+/// An error that names rows among those in `kept`, with their numbers among all.
 fn of_all_rows(error: StreamError, kept: Option<&[u32]>) -> StreamError {
     match (error, kept) {
-        (StreamError::Evaluation { expression, detail, row: Some(row) }, Some(kept)) => {
-            let row = kept.get(row).map(|&row| row as usize);
-            StreamError::Evaluation { expression, detail, row }
+        (StreamError::Evaluation { expression, detail, mut rows }, Some(kept)) => {
+            for failed in &mut rows {
+                failed.row = kept.get(failed.row).map_or(usize::MAX, |&row| row as usize);
+            }
+            StreamError::Evaluation { expression, detail, rows }
         }
         (error, _) => error,
     }

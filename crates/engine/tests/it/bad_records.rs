@@ -2,13 +2,14 @@
 //! and the same after a crash.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thalweg_core::record_batch::{BatchBuilder, Compression, NewRecord};
 use thalweg_engine::{JobOptions, JobState};
 use thalweg_stream::graph::{Exchange, Graph, NodeId};
 use thalweg_stream::source::SourceRef;
 
-use crate::support::expression::{DIVISION, Divide, NO_LINE, NULL_TIME, NotSix, bad_line};
+use crate::support::expression::{Counted, DIVISION, Divide, NO_LINE, NULL_TIME, NotSix, bad_line};
 use crate::support::file::LineFile;
 use crate::support::graph::Builder;
 use crate::support::rig::{Rig, connect};
@@ -206,5 +207,37 @@ fn a_batch_of_nothing_but_bad_rows_is_no_trouble() {
         let expected: Vec<_> =
             (0..lines.len()).map(|offset| bad_line("a,0,1", "0", offset, DIVISION)).collect();
         assert_eq!(rig.read("bad"), expected);
+    }
+}
+
+/// Every second row is bad: they are left out together, and the others are asked for once
+/// more, in the source and behind it.
+#[test]
+fn the_good_rows_among_many_bad_ones_are_tried_again_once() {
+    for at in [0, 1] {
+        let rig = rig();
+        let counted = Counted {
+            divide: Divide { tells: true, compares: false },
+            rows: Arc::new(AtomicUsize::new(0)),
+        };
+        let mut builder = Builder::default();
+        let source = builder.source(None);
+        let step = builder.pass(&[(source, Exchange::Forward)]);
+        let sink = builder.sink(step);
+        builder.compute([source, step][at], 1, counted.clone());
+        let mut services = connect(&rig, (source, "in"), (sink, "out"), None);
+        services.bad.insert(source, rig.sink("bad"));
+        let lines: Vec<&str> = ["a,0,1", "b,5,1"].repeat(2000);
+        rig.append("in", 0, &lines);
+        services.sources.insert(source, rig.bounded("in"));
+        let options = JobOptions { epoch_bytes_min: 1 << 20, ..JobOptions::default() };
+        let job = rig.start(rig.spec(&builder.graph, 1, options), services).unwrap();
+        rig.settle(&job);
+        assert_eq!(job.status().state, JobState::Finished, "{:?}", job.error());
+        let expected = (0..lines.len()).step_by(2);
+        let expected = expected.map(|offset| bad_line("a,0,1", "0", offset, DIVISION));
+        assert_eq!(rig.read("bad"), expected.collect::<Vec<_>>());
+        assert_eq!(rig.read("out").len(), 2000);
+        assert_eq!(counted.rows.load(Ordering::Relaxed), 4000 + 2000);
     }
 }

@@ -1,17 +1,20 @@
 //! Compiled expressions as the engine sees them.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, TimestampMillisecondArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
-use thalweg_stream::error::StreamError;
+use thalweg_stream::error::{FailedRow, StreamError};
 use thalweg_stream::expression::{Column, EvalContext, Expression, ExpressionRef};
 
 use super::compile::compile;
 use super::{Kind, TypedExpr};
 use crate::error::{Result, SqlError};
+use crate::functions::values::expand;
 use crate::types::{INSTANT_ZONE, SqlType};
 
 /// An expression that runs.
@@ -54,7 +57,8 @@ impl fmt::Debug for Compiled {
 
 impl Compiled {
     fn run(&self, rows: &RecordBatch) -> datafusion::common::Result<ArrayRef> {
-        let array = self.physical.evaluate(rows)?.into_array(rows.num_rows())?;
+        let array = self.physical.evaluate(rows)?;
+        let array = expand(&array, rows.num_rows()).map_err(DataFusionError::Execution)?;
         if *array.data_type() == self.data_type {
             return Ok(array);
         }
@@ -78,24 +82,34 @@ impl Compiled {
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
 
-    /// The first row on which evaluation fails, and how. Rows are tried one by one; this
-    /// only runs when something failed already.
+    /// The rows on which evaluation fails, and how: what fails is halved until it is a row.
+    /// This only runs when something failed already.
     fn blame(&self, rows: &RecordBatch, whole: String) -> StreamError {
-        for row in 0..rows.num_rows() {
-            if let Err(error) = self.run(&rows.slice(row, 1)) {
-                return self.failed(reason(&error), Some(row));
+        let mut failed = Vec::new();
+        let halves = |part: Range<usize>| {
+            let middle = part.start + part.len() / 2;
+            [middle..part.end, part.start..middle]
+        };
+        // The first one last.
+        let mut parts = halves(0..rows.num_rows()).to_vec();
+        while let Some(part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            match self.run(&rows.slice(part.start, part.len())) {
+                Ok(_) => {}
+                Err(error) if part.len() == 1 => {
+                    failed.push(FailedRow { row: part.start, detail: reason(&error) });
+                }
+                Err(_) => parts.extend(halves(part)),
             }
         }
-        self.failed(whole, None)
-    }
-
-    fn failed(&self, detail: String, row: Option<usize>) -> StreamError {
-        StreamError::Evaluation { expression: self.sql.clone(), detail, row }
+        let detail = failed.first().map_or(whole, |first| first.detail.clone());
+        StreamError::Evaluation { expression: self.sql.clone(), detail, rows: failed }
     }
 }
 
-fn reason(error: &datafusion::common::DataFusionError) -> String {
-    use datafusion::common::DataFusionError;
+fn reason(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::Execution(text) => text.clone(),
         other => other.to_string(),

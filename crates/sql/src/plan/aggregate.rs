@@ -100,6 +100,7 @@ impl Lowering<'_> {
             .map(|expr| (expr.to_sql(&input.rel.names()), expr))
             .collect::<Vec<_>>();
         let input = strip_window(input.rel, &bounds).calc(None, unique(named));
+        let late_updates = self.lateness > 0;
         let rel = match bounds {
             Bounds::Unbounded => group_aggregate(input, keys, calls),
             Bounds::Windows(window, time) => {
@@ -107,11 +108,12 @@ impl Lowering<'_> {
                     RelTime::Event(_) => RelTime::Event(time_column.unwrap_or(0)),
                     RelTime::Processing => RelTime::Processing,
                 };
-                window_aggregate(input, window, time, keys, calls)
+                window_aggregate(input, window, time, keys, calls, late_updates)
             }
             Bounds::Carried { .. } => {
                 let time = RelTime::Event(time_column.unwrap_or(0));
-                window_aggregate(input, Window::Tumbling { size: 1, offset: 0 }, time, keys, calls)
+                let window = Window::Tumbling { size: 1, offset: 0 };
+                window_aggregate(input, window, time, keys, calls, late_updates)
             }
         };
         self.arrange(rel, &outputs)
@@ -565,12 +567,14 @@ fn group_aggregate(input: Rel, keys: Vec<usize>, calls: Vec<RelCall>) -> Rel {
     Rel { node, columns, updating, key, window: None }
 }
 
+/// With `late_updates`, windows take rows after they fired, which change their results.
 fn window_aggregate(
     input: Rel,
     window: Window,
     time: RelTime,
     keys: Vec<usize>,
     calls: Vec<RelCall>,
+    late_updates: bool,
 ) -> Rel {
     let mut columns = result_columns(&input, &keys, &calls);
     let start = columns.len();
@@ -591,6 +595,9 @@ fn window_aggregate(
         time: event.then_some(start + 2),
         assigned: false,
     };
+    let changes = !calls.is_empty() || input.updating || matches!(window, Window::Session { .. });
+    let updating = late_updates && event && changes;
+    let key = updating.then(|| (0..keys.len()).chain([start, start + 1]).collect());
     let node = RelNode::WindowAggregate { input: Box::new(input), window, time, keys, calls };
-    Rel { node, columns, updating: false, key: None, window: Some(carried) }
+    Rel { node, columns, updating, key, window: Some(carried) }
 }

@@ -288,13 +288,16 @@ impl<'a> Emitter<'a> {
         let what = aggregate_text(input, keys, calls);
         let text = format!("window {window:?} {time:?} {what} ({})", below.text);
         self.once(text, |this, _| {
-            let lateness = this.settings.duration("table.exec.emit.allow-lateness");
+            let lateness = match time {
+                RelTime::Event(_) => this.settings.allowed_lateness(),
+                RelTime::Processing => 0,
+            };
             let operator = Operator::WindowAggregate(WindowAggregate {
                 window: *window,
                 time: window_time(*time),
                 keys: keys.clone(),
                 aggregates: aggregate_calls(rel, input, keys.len(), calls),
-                allowed_lateness: lateness.unwrap_or(0),
+                allowed_lateness: lateness,
             });
             let edge = Edge { from: below.node, exchange: by_keys(keys) };
             let identity = format!("{window:?} {what} {}", source_names(rel));

@@ -6,6 +6,7 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, Projection, Union, Values};
+use thalweg_core::time::Millis;
 
 use super::provider::PlannedTable;
 use super::rel::{Rel, RelColumn, RelNode, RelTime, WindowColumns};
@@ -74,6 +75,8 @@ impl Lowered {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lowering<'a> {
     pub(crate) context: BindContext<'a>,
+    /// How long windows in event time take rows after they fired: their results change.
+    pub(crate) lateness: Millis,
 }
 
 impl Lowering<'_> {

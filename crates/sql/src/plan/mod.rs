@@ -153,7 +153,8 @@ impl Planner<'_> {
             places: &rewriter.places,
             database: &self.session.database,
         };
-        let lowered = lower::Lowering { context }.lower(&plan);
+        let lateness = self.settings().allowed_lateness();
+        let lowered = lower::Lowering { context, lateness }.lower(&plan);
         lowered.map_err(|error| rewriter.locate(error))
     }
 

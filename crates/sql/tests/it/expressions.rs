@@ -476,15 +476,40 @@ fn a_branch_is_not_evaluated_for_rows_that_do_not_take_it() {
 
 #[test]
 fn a_failure_names_its_row_and_expression() {
-    let rows = rows(vec![Some(5), Some(1), Some(0), Some(0)]);
+    let values = (0..1000).map(|number| Some(if number % 7 == 2 { 0 } else { number }));
+    let rows = rows(values.collect());
     let error = compiled("10 / i").evaluate(&rows, &EvalContext { now: 0 }).unwrap_err();
     match error {
-        StreamError::Evaluation { expression, detail, row } => {
+        StreamError::Evaluation { expression, detail, rows } => {
             assert_eq!(expression, "10 / i");
             assert_eq!(detail, "division by zero");
-            assert_eq!(row, Some(2));
+            let failed: Vec<usize> = rows.iter().map(|failed| failed.row).collect();
+            let zeros: Vec<usize> = (0..1000).filter(|row| row % 7 == 2 || *row == 0).collect();
+            assert_eq!(failed, zeros);
         }
         other => panic!("{other}"),
+    }
+}
+
+/// Results that are too large together fail, but not one row alone: half of them will do.
+#[test]
+fn results_of_a_batch_are_bounded() {
+    let expression = compiled("REPEAT(s, 1000000 + i)");
+    let context = EvalContext { now: 0 };
+    match expression.evaluate(&rows(vec![Some(1); 400]), &context).unwrap_err() {
+        StreamError::Evaluation { detail, rows, .. } => {
+            assert_eq!(detail, "the results of one batch would have more than 256 MiB");
+            assert!(rows.is_empty());
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(expression.evaluate(&rows(vec![Some(1); 200]), &context).unwrap().len(), 200);
+    match compiled("LPAD(s, i, 'x')").evaluate(&rows(vec![Some(1), Some(i32::MAX)]), &context) {
+        Err(StreamError::Evaluation { detail, rows, .. }) => {
+            assert_eq!(detail, "the result would have more than 16 MiB");
+            assert_eq!(rows.iter().map(|failed| failed.row).collect::<Vec<_>>(), [1]);
+        }
+        other => panic!("{other:?}"),
     }
 }
 

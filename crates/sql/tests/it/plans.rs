@@ -388,6 +388,44 @@ fn settings_reach_the_plan() {
     assert_eq!(lateness, Some(60_000));
 }
 
+/// A window that still takes late rows gives its result again, so not every sink will do.
+#[test]
+fn windows_that_take_late_rows_update_their_results() {
+    const WINDOWED: &str = "SELECT user_id, COUNT(*) AS n FROM TUMBLE(TABLE clicks, \
+        DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY user_id, window_start, window_end";
+    const BY_WINDOW: &str = "SELECT user_id, window_start, window_end, COUNT(*) AS n FROM \
+        TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE) \
+        GROUP BY user_id, window_start, window_end";
+    const DAILY: &str = "SELECT TUMBLE_START(p, INTERVAL '1' DAY), COUNT(*) FROM clicks \
+        GROUP BY TUMBLE(p, INTERVAL '1' DAY)";
+    let tables = "
+        CREATE TABLE plain (a STRING, n BIGINT) WITH ('connector' = 'kafka');
+        CREATE TABLE daily (a TIMESTAMP(3), n BIGINT) WITH ('connector' = 'kafka');
+        CREATE TABLE pairs (a STRING, n BIGINT) WITH ('connector' = 'kafka');
+        CREATE TABLE per_window (a STRING, s TIMESTAMP(3), e TIMESTAMP(3), n BIGINT,
+            PRIMARY KEY (a, s, e) NOT ENFORCED) WITH ('connector' = 'upsert-kafka')";
+    let mut session = session(&format!("{TABLES};{tables}"));
+    explain(&session, &format!("INSERT INTO plain {WINDOWED}")).unwrap();
+
+    crate::support::run(&mut session, "SET 'table.exec.emit.allow-lateness' = '1 min'").unwrap();
+    let error = explain(&session, &format!("INSERT INTO plain {WINDOWED}")).unwrap_err();
+    assert!(error.message.contains("the query updates its results"), "{error}");
+    // Without an aggregate a late row can only add a result.
+    let distinct = WINDOWED.replace("COUNT(*) AS n", "CAST(1 AS BIGINT) AS n");
+    explain(&session, &format!("INSERT INTO pairs {distinct}")).unwrap();
+    // No row is late for a window in processing time.
+    explain(&session, &format!("INSERT INTO daily {DAILY}")).unwrap();
+
+    let upsert = job(&session, &format!("INSERT INTO per_window {BY_WINDOW}"));
+    let sink = upsert.graph.nodes.last().unwrap();
+    assert!(sink.updating);
+    assert_eq!(sink.inputs[0].exchange, Exchange::Forward, "by key already");
+    // What counts these results has to take some of them back.
+    let counted = format!("SELECT n, COUNT(*) FROM ({WINDOWED}) GROUP BY n");
+    let plan = explain(&session, &counted).unwrap();
+    assert!(plan.contains("changelog: insert, update, delete"), "{plan}");
+}
+
 #[test]
 fn a_statement_set_shares_its_source() {
     let session = session(TABLES);

@@ -117,6 +117,7 @@ impl Doors {
         kafka.auto_create_topics = options.auto_create_topics;
         kafka.default_partitions = options.default_partitions;
         kafka.authorizer = node.authorizer();
+        kafka.data_dir = node.data_dir().join("log");
         let broker = node.broker().serve(kafka)?;
         let service = Arc::new(PgService::new(node));
         let pg = PgOptions { random: Arc::clone(&node.env().random), limits: PgLimits::default() };

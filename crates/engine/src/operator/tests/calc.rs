@@ -10,7 +10,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use thalweg_core::ids::Epoch;
 use thalweg_core::time::MIN_WATERMARK;
-use thalweg_stream::error::Result;
+use thalweg_stream::error::{FailedRow, Result};
 use thalweg_stream::expression::{Column, EvalContext, Expression, ExpressionRef};
 use thalweg_stream::graph::{Node, Operator as GraphOperator};
 use thalweg_stream::window::{Window, WindowTime};
@@ -26,8 +26,9 @@ impl Expression for AboveOne {
     fn evaluate(&self, rows: &RecordBatch, _: &EvalContext) -> Result<ArrayRef> {
         let values = rows.column(0).as_primitive::<Int64Type>();
         if let Some(row) = values.iter().position(|value| value == Some(13)) {
-            let (expression, detail) = (self.to_sql(), "thirteen".into());
-            return Err(StreamError::Evaluation { expression, detail, row: Some(row) });
+            let (expression, detail) = (self.to_sql(), "thirteen".to_owned());
+            let rows = vec![FailedRow { row, detail: detail.clone() }];
+            return Err(StreamError::Evaluation { expression, detail, rows });
         }
         Ok(Arc::new(BooleanArray::from_iter(values.iter().map(|value| Some(value? > 1)))))
     }
@@ -143,7 +144,7 @@ fn marks_pass_where_no_row_does() {
 fn a_row_that_cannot_be_computed_stops_the_job() {
     let error = run(calc(vec![]), vec![], &batch(&[Some(2), Some(13)])).unwrap_err();
     assert_eq!(error.to_string(), "v > 1: thirteen");
-    assert!(matches!(error, StreamError::Evaluation { row: Some(1), .. }));
+    assert!(matches!(error, StreamError::Evaluation { rows, .. } if rows[0].row == 1));
 }
 
 fn with_windows() -> Vec<Field> {

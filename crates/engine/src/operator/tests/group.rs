@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, TimestampMillisecondArray};
 use arrow_schema::{Field, Schema};
 use proptest::prelude::*;
-use thalweg_core::time::Millis;
-use thalweg_stream::RowKind;
+use thalweg_core::ids::Epoch;
+use thalweg_core::time::{MIN_WATERMARK, Millis};
 use thalweg_stream::graph::{GroupAggregate, Node, Operator};
+use thalweg_stream::{ChangeBatch, RowKind};
 
 use super::harness::{
     Cell, Change, EpochInput, EpochOutput, Event, Row, Run, aggregates, input_schema, inputs, run,
 };
 use super::model::Contents;
+use crate::operator::{Collector, OperatorContext, build};
 
 fn node(keys: &[usize], with_aggregates: bool, ttl: Option<Millis>, update_before: bool) -> Node {
     let input = input_schema(false);
@@ -100,6 +103,34 @@ fn sorted(outputs: &[EpochOutput]) -> Vec<Vec<Change>> {
         changes
     };
     outputs.iter().map(sort).collect()
+}
+
+/// For the time to live a key is remembered once, however many epochs touch it.
+#[test]
+fn keys_that_are_touched_again_and_again_take_no_more_memory() {
+    let node = node(&[0], true, Some(1 << 40), true);
+    let mut operator = build(&node, &input_schema(false), false).unwrap();
+    let keys = Int64Array::from_iter_values(0..50);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(keys),
+        Arc::new(TimestampMillisecondArray::from_iter_values(0..50)),
+        Arc::new(Int64Array::from(vec![1; 50])),
+        Arc::new(BooleanArray::from(vec![true; 50])),
+    ];
+    let rows = RecordBatch::try_new(input_schema(false), columns).unwrap();
+    let batch = ChangeBatch::inserts(rows);
+    let mut epochs = |range: std::ops::Range<Millis>| {
+        for now in range {
+            let context =
+                OperatorContext { epoch: Epoch(1), now, key_groups: 0..16, key_groups_total: 16 };
+            let mut out = Collector::default();
+            operator.process(&batch, MIN_WATERMARK, &context, &mut out).unwrap();
+            operator.finish_epoch(MIN_WATERMARK, &context, &mut out).unwrap();
+        }
+        operator.memory_bytes()
+    };
+    let first = epochs(0..10);
+    assert_eq!(epochs(10..2000), first);
 }
 
 proptest! {

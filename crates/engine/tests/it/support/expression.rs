@@ -1,19 +1,20 @@
 //! An expression that fails on some rows, and what bad records look like in a sink.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow_schema::DataType;
 use thalweg_stream::StreamError;
-use thalweg_stream::error::Result;
+use thalweg_stream::error::{FailedRow, Result};
 use thalweg_stream::expression::{EvalContext, Expression};
 
 /// `10 / v`, which fails where `v` (column 1) is 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Divide {
-    /// Whether it says on which row it failed.
+    /// Whether it says on which rows it failed.
     pub(crate) tells: bool,
     /// `10 / v < 100` instead, which is true where it does not fail.
     pub(crate) compares: bool,
@@ -22,10 +23,12 @@ pub(crate) struct Divide {
 impl Expression for Divide {
     fn evaluate(&self, rows: &RecordBatch, _: &EvalContext) -> Result<ArrayRef> {
         let values = rows.column(1).as_primitive::<Int64Type>().values();
-        if let Some(row) = values.iter().position(|&value| value == 0) {
-            let row = self.tells.then_some(row);
-            let detail = "division by zero".into();
-            return Err(StreamError::Evaluation { expression: self.to_sql(), detail, row });
+        if values.contains(&0) {
+            let detail = "division by zero".to_owned();
+            let failed = |row| FailedRow { row, detail: detail.clone() };
+            let rows = (0..values.len()).filter(|&row| self.tells && values[row] == 0);
+            let rows = rows.map(failed).collect();
+            return Err(StreamError::Evaluation { expression: self.to_sql(), detail, rows });
         }
         let quotients = values.iter().map(|value| 10 / value);
         Ok(if self.compares {
@@ -41,6 +44,28 @@ impl Expression for Divide {
 
     fn to_sql(&self) -> String {
         if self.compares { "10 / v < 100" } else { "10 / v" }.into()
+    }
+}
+
+/// [`Divide`], counting the rows that it is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted {
+    pub(crate) divide: Divide,
+    pub(crate) rows: Arc<AtomicUsize>,
+}
+
+impl Expression for Counted {
+    fn evaluate(&self, rows: &RecordBatch, context: &EvalContext) -> Result<ArrayRef> {
+        self.rows.fetch_add(rows.num_rows(), Ordering::Relaxed);
+        self.divide.evaluate(rows, context)
+    }
+
+    fn data_type(&self) -> DataType {
+        self.divide.data_type()
+    }
+
+    fn to_sql(&self) -> String {
+        self.divide.to_sql()
     }
 }
 
