@@ -45,7 +45,7 @@ impl Compression {
         }
     }
 
-    fn damaged(self, detail: impl fmt::Display) -> BatchError {
+    pub(super) fn damaged(self, detail: impl fmt::Display) -> BatchError {
         BatchError::Compression { codec: self, detail: detail.to_string() }
     }
 }
@@ -84,6 +84,8 @@ impl DecompressionLimits {
 const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const XERIAL_HEADER_BYTES: usize = 16;
 const XERIAL_BLOCK_BYTES: usize = 32 << 10;
+/// Three bytes stand for 64 at most.
+const SNAPPY_RATIO_MAX: usize = 22;
 
 /// Appends the decompressed `input` to `out`.
 ///
@@ -109,16 +111,22 @@ pub fn decompress(
         Compression::Lz4 => {
             read_bounded(codec, lz4_flex::frame::FrameDecoder::new(input), limit, out)
         }
-        Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(input)
-                .map_err(|error| codec.damaged(error))?;
-            // The window is memory too, taken as the frame says. 8 MiB are those of the
-            // highest ordinary level, whatever the content's size.
-            let window_log = limit.max(8 << 20).next_power_of_two().ilog2().min(27);
-            decoder.window_log_max(window_log).map_err(|error| codec.damaged(error))?;
-            read_bounded(codec, decoder, limit, out)
-        }
+        Compression::Zstd => read_bounded(codec, zstd_decoder(input, limit)?, limit, out),
     }
+}
+
+/// A decoder of Zstandard out of which no more than `limit` bytes are wanted.
+pub(super) fn zstd_decoder(
+    input: &[u8],
+    limit: usize,
+) -> Result<zstd::stream::read::Decoder<'static, &[u8]>, BatchError> {
+    let damaged = |error: io::Error| Compression::Zstd.damaged(error);
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(damaged)?;
+    // The window is memory too, taken as the frame says. 8 MiB are those of the highest
+    // ordinary level, whatever the content's size.
+    let window_log = limit.max(8 << 20).next_power_of_two().ilog2().min(27);
+    decoder.window_log_max(window_log).map_err(damaged)?;
+    Ok(decoder)
 }
 
 fn read_bounded(
@@ -135,25 +143,38 @@ fn read_bounded(
 
 fn unsnap(input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), BatchError> {
     let mut left = limit;
-    if !input.starts_with(&XERIAL_MAGIC) {
-        return unsnap_block(input, limit, &mut left, out);
-    }
-    let mut rest = input
-        .get(XERIAL_HEADER_BYTES..)
-        .ok_or_else(|| Compression::Snappy.damaged("the header is cut"))?;
-    while !rest.is_empty() {
+    snappy_blocks(input)?.try_for_each(|block| unsnap_block(block?, limit, &mut left, out))
+}
+
+/// The blocks of snappy data: one, or those of xerial's framing.
+pub(super) fn snappy_blocks(
+    input: &[u8],
+) -> Result<impl Iterator<Item = Result<&[u8], BatchError>>, BatchError> {
+    let mut raw = Some(input).filter(|input| !input.starts_with(&XERIAL_MAGIC));
+    let mut framed = match raw {
+        Some(_) => &[][..],
+        None => input
+            .get(XERIAL_HEADER_BYTES..)
+            .ok_or_else(|| Compression::Snappy.damaged("the header is cut"))?,
+    };
+    Ok(std::iter::from_fn(move || {
+        if framed.is_empty() {
+            return raw.take().map(Ok);
+        }
+        let rest = std::mem::take(&mut framed);
         let block = rest
             .split_first_chunk::<4>()
             .and_then(|(len, tail)| tail.split_at_checked(u32::from_be_bytes(*len) as usize));
-        let (block, tail) = block.ok_or_else(|| Compression::Snappy.damaged("a block is cut"))?;
-        unsnap_block(block, limit, &mut left, out)?;
-        rest = tail;
-    }
-    Ok(())
+        let Some((block, tail)) = block else {
+            return Some(Err(Compression::Snappy.damaged("a block is cut")));
+        };
+        framed = tail;
+        Some(Ok(block))
+    }))
 }
 
 /// Raw snappy says first how long its output is: checked before memory is taken for it.
-fn unsnap_block(
+pub(super) fn unsnap_block(
     block: &[u8],
     limit: usize,
     left: &mut usize,
@@ -161,6 +182,9 @@ fn unsnap_block(
 ) -> Result<(), BatchError> {
     let damaged = |error: snap::Error| Compression::Snappy.damaged(error);
     let len = snap::raw::decompress_len(block).map_err(damaged)?;
+    if len / SNAPPY_RATIO_MAX > block.len() {
+        return Err(Compression::Snappy.damaged("a block says that it holds more than it can"));
+    }
     *left = left.checked_sub(len).ok_or(BatchError::TooLarge { limit })?;
     let start = out.len();
     out.resize(start + len, 0);

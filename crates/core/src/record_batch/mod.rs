@@ -16,6 +16,7 @@
 //!
 //! - [`BatchHeader`], [`split`]: look at batches without decoding records;
 //! - [`RecordBatch::records`]: read the records, borrowed from the batch;
+//! - [`RecordBatch::outline`]: look at each without unpacking them all;
 //! - [`BatchBuilder`]: write a batch; [`Retained`]: write one again with fewer records.
 //!
 //! Nothing here allocates by a number that came in the bytes; the only growing buffer is
@@ -24,10 +25,12 @@
 mod builder;
 mod compression;
 mod header;
+mod outline;
 mod reader;
 mod retained;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod varint;
 
 pub use builder::{
@@ -39,6 +42,7 @@ pub use header::{
     NO_PRODUCER_ID, NO_SEQUENCE, RecordBatch, RecordBatches, TimestampType, last_sequence_of,
     set_append_time, set_base_offset, set_leader_epoch, split,
 };
+pub use outline::RecordOutline;
 pub use reader::{Header, Headers, Record, Records};
 pub use retained::Retained;
 

@@ -125,19 +125,20 @@ impl Partition {
         config: &TopicConfig,
         now: Millis,
     ) -> Result<(), LogError> {
-        let mut scratch = Vec::new();
-        let records = batch.records(&mut scratch, &DecompressionLimits::default());
-        for record in records.map_err(|error| self.invalid(error))? {
-            let record = record.map_err(|error| self.invalid(error))?;
-            if config.compact && record.key.is_none() {
-                let detail = "a compacted topic takes no record without a key".to_owned();
-                return Err(LogError::InvalidBatch { partition: self.name.clone(), detail });
+        let mut refused = Ok(());
+        let outlined = batch.outline(&DecompressionLimits::default(), |record| {
+            if refused.is_err() {
+                return;
             }
-            check_time(record.timestamp, config, now).map_err(|detail| {
-                LogError::InvalidTimestamp { partition: self.name.clone(), detail }
-            })?;
-        }
-        Ok(())
+            let partition = || self.name.clone();
+            if config.compact && !record.has_key {
+                let detail = "a compacted topic takes no record without a key".to_owned();
+                refused = Err(LogError::InvalidBatch { partition: partition(), detail });
+            } else if let Err(detail) = check_time(record.timestamp, config, now) {
+                refused = Err(LogError::InvalidTimestamp { partition: partition(), detail });
+            }
+        });
+        refused.and_then(|()| outlined.map_err(|error| self.invalid(error)))
     }
 
     fn invalid(&self, error: BatchError) -> LogError {
