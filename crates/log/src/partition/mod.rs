@@ -103,6 +103,8 @@ pub(crate) struct Writer {
     pub(crate) unindexed_bytes: u64,
     /// Bytes since the last snapshot of the producers.
     pub(crate) unsaved_bytes: u64,
+    /// Where that stands.
+    pub(crate) saved_at: Offset,
     pub(crate) producers: ProducerState,
     /// A failed write could not be cut off yet.
     pub(crate) untrimmed: bool,

@@ -112,6 +112,7 @@ impl Partition {
         }
         // Everything up to the high watermark is covered by the active mark.
         let Some(active) = marks.active else { return Err(self.unknown()) };
+        self.save_producers_for(before)?;
         self.move_start(&mut marks, active, before)?;
         tracing::info!(partition = %self.name, before, "deleted records on request");
         Ok(before)

@@ -33,13 +33,25 @@ impl Partition {
         let bytes = writer.producers.encode(self.owner(), writer.end, self.listed()?);
         let durable = self.view.lock().offsets.high_watermark;
         match save(&*self.shared.env.disk, &self.dir, writer.end, &bytes, durable) {
-            Ok(()) => writer.unsaved_bytes = 0,
+            Ok(()) => {
+                writer.unsaved_bytes = 0;
+                writer.saved_at = writer.end;
+            }
             Err(error) if is_storage_full(&error) => {
                 tracing::warn!(partition = %self.name, %error, "no snapshot of producers");
             }
             Err(error) => return Err(self.shared.fail(&self.dir, &error)),
         }
         Ok(())
+    }
+
+    /// Sees to a snapshot that does not need what stands before an offset.
+    pub(super) fn save_producers_for(&self, log_start: Offset) -> Result<(), LogError> {
+        let mut writer = self.writer.lock();
+        if writer.saved_at >= log_start || writer.producers.len() == 0 {
+            return Ok(());
+        }
+        self.save_producers(&mut writer)
     }
 
     /// Saves the producers if enough came since the last time, after forgetting those

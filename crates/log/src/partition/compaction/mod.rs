@@ -56,7 +56,8 @@ struct Plan {
 }
 
 impl Partition {
-    /// Runs a pass where the topic is compacted and one is due. Returns whether one ran.
+    /// Runs a pass where the topic is compacted and one is due. Returns whether one ran to
+    /// its end.
     ///
     /// # Errors
     /// The disk, or damage found on the way; nothing is lost then.
@@ -85,7 +86,7 @@ impl Partition {
         let bytes = self.size_bytes();
         for group in groups(&plan.segments, end, config.segment_bytes) {
             if !self.compact_group(group, &mut filter)? {
-                return Ok(true); // Something came between: another time.
+                return Ok(false); // Something came between: another time.
             }
         }
         let tally = filter.tally;
@@ -102,7 +103,7 @@ impl Partition {
     /// Writes one group of segments anew; false where it may not be replaced any more.
     fn compact_group(&self, group: &[Segment], filter: &mut Filter<'_>) -> Result<bool, LogError> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(true) };
-        filter.transactions.extend(self.aborted_between(first.base, last.end)?, last.end);
+        filter.transactions.extend(self.aborted_between(first.base, last.end)?);
         let clean_to = last.end.min(filter.end);
         match self.rewrite(group, filter, clean_to)? {
             rewrite::Outcome::Unchanged => self.mark_clean(first, clean_to),
@@ -163,7 +164,7 @@ impl Partition {
         let mut map = OffsetMap::new(offsets, max_bytes, self.shared.env.random.next_u128());
         let mut transactions = Transactions::default();
         let from = dirty().next().map_or(plan.limit, |segment| segment.base);
-        transactions.extend(self.aborted_between(from, plan.limit)?, plan.limit);
+        transactions.extend(self.aborted_between(from, plan.limit)?);
         for segment in dirty() {
             let stopped = self.read_segment_keys(segment, plan, &mut transactions, &mut map)?;
             if let Some(end) = stopped {

@@ -20,8 +20,6 @@ pub(super) struct Transactions {
     aborted: BTreeMap<i64, (Aborted, Seen)>,
     /// Producers of which a batch of a committed transaction was seen.
     committed: BTreeSet<i64>,
-    /// Ones that began before this offset are known already.
-    known_to: Offset,
 }
 
 /// What a walk has seen of an aborted transaction.
@@ -50,11 +48,15 @@ impl Marker {
 }
 
 impl Transactions {
-    /// Adds the aborted transactions that reach into the range that is walked next, up to
-    /// `end`, by first offset.
-    pub(super) fn extend(&mut self, list: Vec<Aborted>, end: Offset) {
-        let known_to = std::mem::replace(&mut self.known_to, end);
-        self.coming.extend(list.into_iter().filter(|found| found.first >= known_to));
+    /// Adds the aborted transactions that reach into the range that is walked next, by
+    /// first offset. Those that began before it may be known already.
+    pub(super) fn extend(&mut self, list: Vec<Aborted>) {
+        let under_way = &self.aborted;
+        let is_known = |found: &Aborted| {
+            under_way.get(&found.producer).is_some_and(|(known, _)| known.last == found.last)
+        };
+        let new = list.into_iter().filter(|found| !is_known(found));
+        self.coming = new.collect(); // Whatever came before has begun by now.
     }
 
     /// Takes in a batch of data, of which the header stays or not whatever becomes of its

@@ -99,6 +99,7 @@ impl Recovery<'_> {
                 position,
                 unindexed_bytes,
                 unsaved_bytes,
+                saved_at: from,
                 producers,
                 ..Writer::default()
             },
