@@ -6,10 +6,15 @@
 //! - the log is a prefix of what was appended: no hole, no invention, nothing changed;
 //! - what a reader could see stays;
 //! - a retry of a remembered batch gets the offsets of the first time;
+//! - readers of committed records see no record of an open or aborted transaction;
+//! - compaction removes nothing but what it may, and in the end all that it may;
+//! - deleted records stay deleted;
 //! - a created topic stays, a deleted one is gone for good;
 //! - after a failed sync nothing is acknowledged any more.
 
+mod check;
 mod partition;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,17 +27,19 @@ use thalweg_core::env::sim::{FaultPlan, OpKind, SimEnv, SimRandom};
 use thalweg_core::env::{Disk, Random};
 use thalweg_core::ids::Offset;
 use thalweg_core::partition_log::{Isolation, LogError, LogStore, PartitionLog};
-use thalweg_core::record_batch::{self, BatchBuilder, Compression, RecordBatch};
+use thalweg_core::record_batch::{self, BatchBuilder, BatchHeader, Compression};
 use thalweg_log::{Log, LogOptions};
 
-use crate::support::{build, manual};
-use partition::{PartitionModel, Written, check_partition, push};
+use crate::support::{manual, read_from};
+use check::{Compacted, check_contents, check_opened, check_transactions, contents};
+use partition::{PartitionModel, push};
 
 const ROOT: &str = "/data/log";
 
 #[derive(Default)]
 struct TopicModel {
     partitions: Vec<PartitionModel>,
+    compacted: Option<Compacted>,
     /// Creation or deletion was under way when the power failed.
     uncertain: bool,
 }
@@ -50,6 +57,8 @@ struct World {
     /// Batches of an append whose outcome nobody knows.
     unknown: Option<(String, i32, Vec<Bytes>)>,
     full: bool,
+    /// Power is to fail at one of the next operations, perhaps one of a check.
+    doomed: bool,
     topics_made: u32,
 }
 
@@ -64,6 +73,7 @@ impl World {
             max_open_files: 1 + random.below(8) as usize,
             index_interval_bytes: 64 << random.below(6),
             snapshot_interval_bytes: 1000 << random.below(5),
+            compaction_map_bytes: [0, 3_000, 1 << 20][random.below(3) as usize],
             ..manual()
         };
         Self {
@@ -76,12 +86,22 @@ impl World {
             log: None,
             unknown: None,
             full: false,
+            doomed: false,
             topics_made: 0,
         }
     }
 
     fn pick(&self, bound: usize) -> usize {
         self.random.below(bound as u64) as usize
+    }
+
+    fn now(&self) -> i64 {
+        self.sim.env().clock.wall_ms()
+    }
+
+    /// Whether whatever is looked at can be read.
+    fn calm(&self) -> bool {
+        !self.full && !self.doomed && self.powered()
     }
 
     fn powered(&self) -> bool {
@@ -96,6 +116,7 @@ impl World {
     fn open(&mut self) {
         self.log = None;
         self.full = false;
+        self.doomed = false;
         self.sim.disk.faults(FaultPlan::default());
         if self.random.chance(200_000) {
             let power_off_at = Some(1 + self.random.below(60));
@@ -144,6 +165,7 @@ impl World {
         let log = self.log();
         let unknown = self.unknown.take();
         let max_bytes = 1 + self.random.below(5000) as usize;
+        let now = self.now();
         for (name, topic) in &mut self.topics {
             for (number, model) in topic.partitions.iter_mut().enumerate() {
                 let number = number as i32;
@@ -151,10 +173,10 @@ impl World {
                     && topic == name
                     && *partition == number
                 {
-                    batches.iter().for_each(|bytes| push(model, bytes));
+                    batches.iter().for_each(|bytes| push(model, bytes, now));
                 }
                 let partition = log.partition(name, number).unwrap();
-                check_partition(&*partition, model, max_bytes);
+                check_opened(&*partition, model, topic.compacted, max_bytes, now);
             }
         }
     }
@@ -195,6 +217,7 @@ impl World {
         if self.random.chance(400_000) {
             config.push(("retention.bytes".to_owned(), (2000 << self.pick(3)).to_string()));
         }
+        let compacted = self.random.chance(400_000).then(|| self.compaction_settings(&mut config));
         let created = self.log().create_topic(&name, partitions, &config);
         let uncertain = created.is_err();
         let full = matches!(created, Err(LogError::StorageFull { .. }));
@@ -202,7 +225,7 @@ impl World {
         if full {
             return;
         }
-        let mut model = TopicModel { uncertain, ..TopicModel::default() };
+        let mut model = TopicModel { uncertain, compacted, ..TopicModel::default() };
         model.partitions.resize_with(partitions as usize, PartitionModel::default);
         self.topics.insert(name, model);
     }
@@ -238,9 +261,16 @@ impl World {
         let count = if self.random.chance(150_000) { 2 + self.pick(3) } else { 1 };
         let mut batches = Vec::new();
         for _ in 0..count {
-            let model = &self.topics[&name].partitions[number as usize];
-            batches.push(self.new_batch(model, count == 1));
+            let topic = &self.topics[&name];
+            let model = &topic.partitions[number as usize];
+            batches.push(self.new_batch(model, topic.compacted.is_some(), count == 1));
         }
+        self.append_batches(name, number, batches);
+    }
+
+    fn append_batches(&mut self, name: String, number: i32, batches: Vec<Bytes>) {
+        let partition = self.log().partition(&name, number).unwrap();
+        let now = self.now();
         let joined: Vec<u8> = batches.iter().flat_map(|batch| batch.to_vec()).collect();
         let end = self.topics[&name].partitions[number as usize].end();
         match partition.append(joined.into()) {
@@ -248,7 +278,7 @@ impl World {
                 assert_eq!(appended.base_offset, end);
                 assert!(!appended.duplicate);
                 let model = &mut self.topics.get_mut(&name).unwrap().partitions[number as usize];
-                batches.iter().for_each(|bytes| push(model, bytes));
+                batches.iter().for_each(|bytes| push(model, bytes, now));
                 assert_eq!(appended.next_offset, model.end());
                 self.ask_ack(&name, number, &*partition, appended.next_offset);
             }
@@ -268,7 +298,7 @@ impl World {
         partition.when_durable(offset, done);
     }
 
-    fn new_batch(&self, model: &PartitionModel, may_be_idempotent: bool) -> Bytes {
+    fn new_batch(&self, model: &PartitionModel, keyed: bool, may_be_idempotent: bool) -> Bytes {
         let codec = if self.random.chance(100_000) { Compression::Lz4 } else { Compression::None };
         let mut builder = BatchBuilder::new(codec);
         if may_be_idempotent && self.random.chance(500_000) {
@@ -281,16 +311,7 @@ impl World {
             }
             builder = builder.producer(producer, epoch, sequence);
         }
-        let records = 1 + self.pick(4);
-        let values: Vec<Vec<u8>> = (0..records)
-            .map(|_| {
-                let fill = self.random.next_u64();
-                let len = self.pick(if self.random.chance(100_000) { 1500 } else { 150 });
-                fill.to_le_bytes().iter().copied().cycle().take(8 + len).collect()
-            })
-            .collect();
-        let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-        build(builder, 1 + self.random.below(1_000_000) as i64, &values)
+        self.fill(builder, keyed)
     }
 
     /// Sends a remembered batch again, or one that cannot come now.
@@ -308,16 +329,19 @@ impl World {
             let gap = record_batch::last_sequence_of(next, 7);
             let builder =
                 |epoch| BatchBuilder::new(Compression::None).producer(producer, epoch, gap);
-            let early = partition.append(build(builder(epoch), 1, &[b"x"]));
+            let keyed = self.topics[name].compacted.is_some();
+            let early = partition.append(self.fill(builder(epoch), keyed));
             assert!(matches!(early, Err(LogError::OutOfOrderSequence { .. })), "{early:?}");
             if epoch > 0 {
-                let zombie = partition.append(build(builder(epoch - 1), 1, &[b"x"]));
+                let zombie = partition.append(self.fill(builder(epoch - 1), keyed));
                 assert!(matches!(zombie, Err(LogError::Fenced { .. })), "{zombie:?}");
             }
             assert_eq!(partition.offsets().end, end);
             return;
         }
-        let again = remembered[self.pick(remembered.len())];
+        // Compaction may have left but the newest to tell the producer's state from.
+        let compacted = self.topics[name].compacted.is_some();
+        let again = remembered[if compacted { 0 } else { self.pick(remembered.len()) }];
         let (header, bytes) = (again.header, again.bytes.clone());
         if header.base_offset < model.start {
             return;
@@ -341,6 +365,9 @@ impl World {
                 let partition = self.log().partition(name, number as i32).unwrap();
                 assert_eq!(partition.offsets().high_watermark, model.end());
                 assert_eq!(model.acked, model.end(), "someone was not told");
+                if self.calm() && self.random.chance(100_000) {
+                    check_transactions(&*partition, model);
+                }
             }
         }
     }
@@ -363,33 +390,38 @@ impl World {
         }
         let bytes = read.unwrap();
         let mut next = from;
+        let topic = &self.topics[&name];
         for (index, batch) in record_batch::split(&bytes).enumerate() {
             let batch = batch.unwrap();
             let offset = batch.header().base_offset;
-            let place = model.batches.partition_point(|b| b.header.base_offset < offset);
-            assert_eq!(model.batches[place].bytes, batch.bytes());
-            assert!(if index == 0 { offset <= next } else { offset == next });
+            if topic.compacted.is_none() {
+                let place = model.batches.partition_point(|b| b.header.base_offset < offset);
+                assert_eq!(model.batches[place].bytes, batch.bytes());
+                assert!(if index == 0 { offset <= next } else { offset == next });
+            }
+            assert!(batch.header().next_offset() > next);
             next = batch.header().next_offset();
         }
         assert_eq!(bytes.is_empty(), from == offsets.high_watermark);
-        self.look_up_time(model, &*partition);
+        if self.calm() && topic.compacted.is_some() && self.random.chance(300_000) {
+            check_contents(&*partition, model, topic.compacted, 1 + max_bytes, self.now());
+        }
+        self.look_up_time(&*partition);
     }
 
-    fn look_up_time(&self, model: &PartitionModel, partition: &dyn PartitionLog) {
-        if self.full || !self.random.chance(300_000) {
+    fn look_up_time(&self, partition: &dyn PartitionLog) {
+        if !self.calm() || !self.random.chance(300_000) {
             return;
         }
         let offsets = partition.offsets();
         let time = self.random.below(1_000_010) as i64;
-        let mut scratch = Vec::new();
+        let batches = read_from(partition, offsets.start, 5000).unwrap();
+        let data = batches
+            .iter()
+            .filter(|(_, bytes)| !BatchHeader::parse(bytes).unwrap().attributes.is_control());
         let mut records: Vec<(Offset, i64)> = Vec::new();
-        for Written { bytes, .. } in &model.batches {
-            let batch = RecordBatch::parse(bytes).unwrap();
-            let all = batch.records(&mut scratch, &Default::default()).unwrap();
-            records.extend(all.map(|record| {
-                let record = record.unwrap();
-                (record.offset, record.timestamp)
-            }));
+        for (_, bytes) in data {
+            records.extend(contents(bytes).iter().map(|(offset, record)| (*offset, record.2)));
         }
         records.retain(|(offset, _)| (offsets.start..offsets.high_watermark).contains(offset));
         let expected = records.iter().find(|(_, timestamp)| *timestamp >= time).copied();
@@ -435,13 +467,17 @@ impl World {
                 FaultPlan { capacity_bytes, copy_on_write, ..plan }
             }
             2 => FaultPlan { short_read_per_million: 300_000, ..plan },
-            _ => FaultPlan { power_off_at: Some(soon), ..plan },
+            _ => {
+                self.doomed = true;
+                FaultPlan { power_off_at: Some(soon), ..plan }
+            }
         };
         self.sim.disk.faults(plan);
     }
 
     fn heal(&mut self) {
         self.full = false;
+        self.doomed = false;
         self.sim.disk.faults(FaultPlan::default());
     }
 
@@ -477,13 +513,16 @@ impl World {
             return;
         }
         match self.random.below(1000) {
-            0..600 => self.append(),
+            0..450 => self.append(),
+            450..600 => self.transact(),
             600..750 => self.commit(),
             750..850 => self.read(),
             850..870 => self.log().mark_step(),
             870..890 => self.retention(),
-            890..900 => self.log().producers_step(),
+            890..895 => self.log().producers_step(),
+            895..900 => self.delete_records(),
             900..920 => self.sim.clock.advance(std::time::Duration::from_secs(3600)),
+            970..978 => self.compact(),
             920..930 => self.create_topic(),
             930..933 => self.delete_topic(),
             933..950 => self.plan_faults(),
@@ -509,6 +548,7 @@ fn history(seed: u64) -> u64 {
     }
     world.append();
     world.commit();
+    world.compact_all();
     world.restart();
     world.sim.disk.trace_hash()
 }

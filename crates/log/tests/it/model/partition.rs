@@ -1,19 +1,33 @@
-//! A partition as a plain list of batches, and its comparison with a real one.
+//! A partition as a plain list of batches, and what follows from it.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use thalweg_core::ids::{Offset, ProducerId};
-use thalweg_core::partition_log::PartitionLog;
-use thalweg_core::record_batch::{self, BatchHeader};
-
-use crate::support::read_from;
+use thalweg_core::ids::Offset;
+use thalweg_core::record_batch::{self, BatchHeader, ControlKind, RecordBatch};
+use thalweg_core::time::Millis;
 
 /// A batch as the log should store it.
 #[derive(Clone)]
 pub(super) struct Written {
     pub(super) header: BatchHeader,
     pub(super) bytes: Bytes,
+    /// How it ends its producer's transaction, if it does.
+    pub(super) ends: Option<ControlKind>,
+    /// When it was appended.
+    pub(super) at: Millis,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    /// Of no transaction, or of one that was committed.
+    Valid,
+    Aborted,
+    /// Of a transaction under way.
+    Open,
+    /// A marker.
+    Marker,
 }
 
 /// What a partition should hold.
@@ -32,82 +46,94 @@ impl PartitionModel {
         self.batches.last().map_or(0, |batch| batch.header.next_offset())
     }
 
+    /// The last batches that a producer is remembered by, the newest first.
     pub(super) fn last_of(&self, producer: i64) -> Vec<&Written> {
-        let own = |batch: &&Written| batch.header.producer_id == producer;
-        let mut last: Vec<_> = self.batches.iter().rev().filter(own).take(5).collect();
-        let epoch = last.first().map(|batch| batch.header.producer_epoch);
-        last.retain(|batch| Some(batch.header.producer_epoch) == epoch);
-        last
+        let Some((epoch, _)) = self.sequences.get(&producer) else { return Vec::new() };
+        let own = |batch: &&Written| {
+            let header = &batch.header;
+            header.producer_id == producer
+                && header.producer_epoch == *epoch
+                && !header.attributes.is_control()
+        };
+        self.batches.iter().rev().filter(own).take(5).collect()
     }
 
     /// Sequences as they follow from the batches that are left.
     pub(super) fn recount(&mut self) {
         self.sequences.clear();
-        for Written { header, .. } in &self.batches {
-            if header.has_producer() {
-                let next = record_batch::last_sequence_of(header.last_sequence(), 1);
-                self.sequences.insert(header.producer_id, (header.producer_epoch, next));
+        for batch in &self.batches {
+            count(&mut self.sequences, &batch.header);
+        }
+    }
+
+    /// What became of each batch.
+    pub(super) fn fates(&self) -> Vec<Fate> {
+        let mut fates = Vec::with_capacity(self.batches.len());
+        let mut open: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        for (index, Written { header, ends, .. }) in self.batches.iter().enumerate() {
+            fates.push(match ends {
+                Some(_) => Fate::Marker,
+                None if header.attributes.is_transactional() => {
+                    open.entry(header.producer_id).or_default().push(index);
+                    Fate::Open
+                }
+                None => Fate::Valid,
+            });
+            if let Some(kind) = ends {
+                let fate = match kind {
+                    ControlKind::Abort => Fate::Aborted,
+                    ControlKind::Commit => Fate::Valid,
+                };
+                for own in open.remove(&header.producer_id).unwrap_or_default() {
+                    fates[own] = fate;
+                }
             }
         }
+        fates
+    }
+
+    /// First offset of each transaction under way, and the first that was not deleted.
+    pub(super) fn open(&self) -> BTreeMap<i64, (Offset, Option<Offset>)> {
+        let mut open: BTreeMap<i64, (Offset, Option<Offset>)> = BTreeMap::new();
+        let all = self.batches.iter().zip(self.fates()).filter(|(_, fate)| *fate == Fate::Open);
+        for (Written { header, .. }, _) in all {
+            let offset = header.base_offset;
+            let (_, left) = open.entry(header.producer_id).or_insert((offset, None));
+            if offset >= self.start && left.is_none() {
+                *left = Some(offset);
+            }
+        }
+        open
+    }
+}
+
+fn count(sequences: &mut BTreeMap<i64, (i16, i32)>, header: &BatchHeader) {
+    if !header.has_producer() {
+        return;
+    }
+    if !header.attributes.is_control() {
+        let next = record_batch::last_sequence_of(header.last_sequence(), 1);
+        sequences.insert(header.producer_id, (header.producer_epoch, next));
+        return;
+    }
+    let known = sequences.entry(header.producer_id).or_insert((header.producer_epoch, 0));
+    if known.0 != header.producer_epoch {
+        *known = (header.producer_epoch, 0);
     }
 }
 
 /// Adds a batch at the end, with the offset that it should get.
-pub(super) fn push(model: &mut PartitionModel, bytes: &Bytes) {
+pub(super) fn push(model: &mut PartitionModel, bytes: &Bytes, at: Millis) {
     let mut stored = bytes.to_vec();
     record_batch::set_base_offset(&mut stored, model.end());
     record_batch::set_leader_epoch(&mut stored, 0);
     let header = BatchHeader::parse(&stored).unwrap();
-    if header.has_producer() {
-        let next = record_batch::last_sequence_of(header.last_sequence(), 1);
-        model.sequences.insert(header.producer_id, (header.producer_epoch, next));
-    }
-    model.batches.push(Written { header, bytes: stored.into() });
-}
-
-/// Compares a partition just opened with its model, which then forgets what is lost.
-pub(super) fn check_partition(
-    partition: &dyn PartitionLog,
-    model: &mut PartitionModel,
-    max_bytes: usize,
-) {
-    let name = partition.name();
-    let offsets = partition.offsets();
-    assert!(offsets.start >= model.start, "{name}: the log start went back");
-    assert!(offsets.start <= model.acked.max(model.start), "{name}: start beyond the durable");
-    model.start = offsets.start;
-    assert_eq!(offsets.high_watermark, offsets.end, "{name}");
-    assert!(
-        offsets.end >= model.acked,
-        "{name}: {} was acknowledged, the log ends at {}",
-        model.acked,
-        offsets.end
-    );
-    let kept = model.batches.partition_point(|batch| batch.header.base_offset < offsets.end);
-    model.batches.truncate(kept);
-    assert_eq!(model.end(), offsets.end, "{name}: the end is not that of a batch");
-    let first = model.batches.partition_point(|batch| batch.header.base_offset < model.start);
-    let found = read_from(partition, model.start, max_bytes).unwrap();
-    let expected: Vec<_> = model.batches[first..]
-        .iter()
-        .map(|batch| (batch.header.base_offset, batch.bytes.clone()))
-        .collect();
-    assert_eq!(found.len(), expected.len(), "{name}: number of batches");
-    for (found, expected) in found.iter().zip(&expected) {
-        assert_eq!(found, expected, "{name}: a batch has changed");
-    }
-    model.acked = offsets.end;
-    model.recount();
-    for producer in model.sequences.keys() {
-        let last = model.last_of(*producer)[0].header;
-        if last.base_offset < model.start {
-            continue;
-        }
-        let position = partition.producer(ProducerId(*producer)).expect("a producer was forgotten");
-        assert_eq!(
-            (position.epoch, position.last_sequence, position.last_offset),
-            (last.producer_epoch, last.last_sequence(), last.last_offset()),
-            "{name}: producer {producer}"
-        );
-    }
+    count(&mut model.sequences, &header);
+    let ends = header.attributes.is_control().then(|| {
+        let mut scratch = Vec::new();
+        let batch = RecordBatch::parse(&stored).unwrap();
+        let record = batch.records(&mut scratch, &Default::default()).unwrap().next();
+        record_batch::parse_control_record(&record.unwrap().unwrap()).unwrap().unwrap()
+    });
+    model.batches.push(Written { header, bytes: stored.into(), ends, at });
 }
