@@ -119,6 +119,11 @@ impl KeyedTopic {
         self.log.release(offset);
     }
 
+    /// Whether an append may have to wait for the disk.
+    pub(crate) fn append_may_wait(&self) -> bool {
+        self.log.append_may_wait(BATCH_BYTES)
+    }
+
     /// Whether everything before this offset is durable.
     pub(crate) fn is_durable(&self, offset: Offset) -> bool {
         self.log.offsets().high_watermark >= offset

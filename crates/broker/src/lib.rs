@@ -30,6 +30,7 @@ mod error_code;
 mod group;
 mod guard;
 mod handlers;
+mod inbox;
 mod internal_topic;
 mod keyed_topic;
 mod net;

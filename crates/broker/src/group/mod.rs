@@ -16,7 +16,6 @@ mod consumer;
 mod coordinator;
 mod describe;
 mod embedded;
-mod inbox;
 mod messages;
 mod offsets;
 mod partitions;
@@ -39,5 +38,5 @@ pub(crate) use messages::{
 };
 pub use offsets::CommittedOffset;
 pub(crate) use partitions::Partitions;
-pub(crate) use service::{Gate, GroupService};
+pub(crate) use service::GroupService;
 pub(crate) use store::{PARTITION as OFFSETS_PARTITION, TOPIC as OFFSETS_TOPIC};

@@ -15,7 +15,6 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::coordinator::Coordinator;
 use super::describe::{GroupDescription, GroupSummary};
-use super::inbox::Inbox;
 use super::messages::{
     CommitInput, CommitOffset, Input, MemberRef, Now, Output, Reply, Token, TransactionRef,
 };
@@ -26,6 +25,7 @@ use super::topics::TopicsImage;
 use crate::broker::blocking;
 use crate::broker::{BrokerError, CommitError};
 use crate::error_code::{ErrorCode, NONE};
+use crate::inbox::Inbox;
 use crate::options::GroupOptions;
 
 /// All is written anew when so many bytes were written since the last time...
@@ -52,19 +52,14 @@ pub(crate) struct GroupService {
     sooner: Notify,
 }
 
-/// Lets an append happen, at a moment of its choice, or says why not.
-pub(crate) type Gate = Box<dyn FnOnce(&mut dyn FnMut()) -> Result<(), ErrorCode> + Send>;
+/// What has to be there until a request is worked off.
+pub(crate) type Held = Box<dyn Send>;
 
 /// What comes to the coordinator.
+#[expect(clippy::large_enum_variant, reason = "nearly all of it is requests")]
 enum Work {
-    Request(Input, Waiting),
-    /// What is written comes through a gate, which may hold it up.
-    Within(Input, Waiting, Gate),
-    Ended {
-        producer: ProducerId,
-        outcome: ControlKind,
-        marker: Offset,
-    },
+    Request(Input, Waiting, Option<Held>),
+    Ended { producer: ProducerId, outcome: ControlKind, marker: Offset },
     Tick,
 }
 
@@ -139,18 +134,19 @@ impl GroupService {
     /// is durable.
     pub(crate) fn submit(self: &Arc<Self>, input: Input) -> oneshot::Receiver<Reply> {
         let (sender, receiver) = oneshot::channel();
-        self.bring(Work::Request(input, sender));
+        self.bring(Work::Request(input, sender, None));
         receiver
     }
 
-    /// As [`GroupService::submit`], for a request whose step has to happen within `gate`.
-    pub(crate) fn submit_within(
+    /// As [`GroupService::submit`], for a request until whose entries are appended
+    /// something has to be held.
+    pub(crate) fn submit_holding(
         self: &Arc<Self>,
         input: Input,
-        gate: Gate,
+        held: Held,
     ) -> oneshot::Receiver<Reply> {
         let (sender, receiver) = oneshot::channel();
-        self.bring(Work::Within(input, sender, gate));
+        self.bring(Work::Request(input, sender, Some(held)));
         receiver
     }
 
@@ -173,17 +169,6 @@ impl GroupService {
                 return;
             }
             let Some(work) = self.inbox.next() else { return };
-            if must_not_wait
-                && matches!(work, Work::Within(..))
-                && let Ok(runtime) = Handle::try_current()
-            {
-                let this = self.clone();
-                runtime.spawn_blocking(move || {
-                    this.work(work);
-                    this.work_off(false);
-                });
-                return;
-            }
             self.work(work);
         }
     }
@@ -191,7 +176,7 @@ impl GroupService {
     fn work(&self, work: Work) {
         let mut inner = self.inner.lock();
         match work {
-            Work::Request(input, sender) => {
+            Work::Request(input, sender, held) => {
                 inner.last_token += 1;
                 let token = inner.last_token;
                 inner.waiting.insert(token, sender);
@@ -199,22 +184,7 @@ impl GroupService {
                     self.look_at_topics(&mut inner);
                 }
                 self.step(&mut inner, token, input);
-            }
-            Work::Within(input, sender, gate) => {
-                inner.last_token += 1;
-                let token = inner.last_token;
-                inner.waiting.insert(token, sender);
-                let mut input = Some(input);
-                let outcome = gate(&mut || {
-                    if let Some(input) = input.take() {
-                        self.step(&mut inner, token, input);
-                    }
-                });
-                if let Err(code) = outcome
-                    && let Some(waiting) = inner.waiting.remove(&token)
-                {
-                    let _ = waiting.send(Reply::Codes(Err(code)));
-                }
+                drop(held);
             }
             Work::Ended { producer, outcome, marker } => {
                 inner.end = inner.end.max(marker.saturating_add(1));
@@ -342,7 +312,7 @@ impl GroupService {
             version: 0,
             transaction: None,
         });
-        if self.inbox.bring(Work::Request(commit, sender)) {
+        if self.inbox.bring(Work::Request(commit, sender, None)) {
             self.work_off(false);
         }
         receiver

@@ -81,7 +81,7 @@ async fn one(
         let settled = transactions.settled(id).await;
         return results(&transaction.topics, |topic, partition| {
             let at = TopicPartition::new(topic, partition);
-            let verified = settled.and_then(|()| transactions.admits(id, producer, &at));
+            let verified = settled.and_then(|()| transactions.verify(id, producer, &at));
             verified.map_or_else(|code| before_abortable(context, code).code(), |()| NONE)
         });
     }

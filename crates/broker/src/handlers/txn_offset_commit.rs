@@ -16,7 +16,7 @@ use thalweg_core::authorizer::{Operation, Resource};
 use thalweg_core::ids::TopicPartition;
 
 use crate::error_code::{ErrorCode, NONE, before_fenced};
-use crate::group::{CommitInput, CommitOffset, Gate, Input, MemberRef, Reply, TransactionRef};
+use crate::group::{CommitInput, CommitOffset, Input, MemberRef, Reply, TransactionRef};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::transaction::{Producer, Protocol, offsets_partition};
 
@@ -103,10 +103,11 @@ async fn commit(
     if let Err(code) = settle(context, &id, producer).await {
         return Ok(Err(code));
     }
-    let transactions = context.broker.transactions.clone();
-    let gate: Gate = Box::new(move |append| {
-        transactions.append_within(&id, producer, &offsets_partition(), append)
-    });
+    let transactions = &context.broker.transactions;
+    let admitted = match transactions.admit(&id, producer, &offsets_partition()).await {
+        Ok(admitted) => admitted,
+        Err(code) => return Ok(Err(code)),
+    };
     let input = Input::Commit(CommitInput {
         member: MemberRef {
             group: request.group_id.to_string(),
@@ -121,7 +122,7 @@ async fn commit(
             producer_epoch: request.producer_epoch,
         }),
     });
-    match context.broker.groups.submit_within(input, gate).await {
+    match context.broker.groups.submit_holding(input, Box::new(admitted)).await {
         Ok(Reply::Codes(codes)) => Ok(codes),
         _ => Err(RequestError::Stopping),
     }
@@ -131,7 +132,7 @@ async fn commit(
 async fn settle(context: &RequestContext, id: &str, producer: Producer) -> Result<(), ErrorCode> {
     let (transactions, offsets) = (&context.broker.transactions, offsets_partition());
     let adds = context.version() >= ADDS_SINCE;
-    if !adds || transactions.admits(id, producer, &offsets).is_ok() {
+    if !adds || transactions.verify(id, producer, &offsets).is_ok() {
         return transactions.settled(id).await;
     }
     transactions.add(id, producer, BTreeSet::from([offsets]), Protocol::EpochBump).await

@@ -5,36 +5,44 @@
 //! transaction that nobody knows and nobody ends (KIP-890). So appends go through a gate
 //! together, and a marker alone: what was admitted before the end is in front of it.
 
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
+
 use thalweg_core::ids::ProducerId;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// Gates, shared by producers whose ids fall together.
-const GATES: usize = 64;
+const GATES: usize = 256;
 
 /// A gate for each producer id.
-pub(super) struct Gates([RwLock<()>; GATES]);
+pub(super) struct Gates(Vec<Arc<RwLock<()>>>);
+
+/// An append within a transaction: while this is there, no marker of its end is written.
+#[must_use = "it has to be there until the records are appended"]
+pub(crate) struct Admitted {
+    _gate: OwnedRwLockReadGuard<()>,
+}
+
+/// A marker on its way in, after the end was decided.
+pub(super) struct Ending {
+    _gate: OwnedRwLockWriteGuard<()>,
+}
 
 impl Gates {
     pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| RwLock::new(())))
+        Self((0..GATES).map(|_| Arc::default()).collect())
     }
 
-    /// For an append that the coordinator is asked about while this is held.
-    pub(super) fn appending(&self, producer: ProducerId) -> RwLockReadGuard<'_, ()> {
-        self.of(producer).read()
+    /// For an append. The coordinator is to be asked once this is there.
+    pub(super) async fn appending(&self, producer: ProducerId) -> Admitted {
+        Admitted { _gate: self.of(producer).read_owned().await }
     }
 
-    /// For a marker, after the end was decided.
-    pub(super) fn ending(&self, producer: ProducerId) -> RwLockWriteGuard<'_, ()> {
-        self.of(producer).write()
+    /// For a marker. Waits for the appends that are under way.
+    pub(super) async fn ending(&self, producer: ProducerId) -> Ending {
+        Ending { _gate: self.of(producer).write_owned().await }
     }
 
-    /// Whether a marker is on its way in, so that an append would have to wait for it.
-    pub(super) fn is_ending(&self, producer: ProducerId) -> bool {
-        self.of(producer).is_locked_exclusive()
-    }
-
-    fn of(&self, producer: ProducerId) -> &RwLock<()> {
-        &self.0[producer.0.rem_euclid(GATES as i64) as usize]
+    fn of(&self, producer: ProducerId) -> Arc<RwLock<()>> {
+        self.0[producer.0.rem_euclid(GATES as i64) as usize].clone()
     }
 }

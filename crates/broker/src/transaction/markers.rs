@@ -15,6 +15,9 @@ use crate::broker::blocking;
 /// Epoch of the one coordinator there is; it never moves.
 pub(crate) const COORDINATOR_EPOCH: i32 = 0;
 
+/// Tells when a marker is durable.
+pub(crate) type Durable = oneshot::Receiver<Result<(), LogError>>;
+
 impl TransactionService {
     /// Writes the markers of an end into partitions, and waits until they are durable.
     /// Gives the partitions into which they could not be written and may be later.
@@ -23,45 +26,52 @@ impl TransactionService {
         markers: &Markers,
         partitions: Vec<TopicPartition>,
     ) -> Vec<TopicPartition> {
-        let (service, producer, outcome) = (self.clone(), markers.producer, markers.outcome);
-        let append = move |partition: TopicPartition| {
-            let appended = service.append_marker(&partition, producer, outcome, COORDINATOR_EPOCH);
-            (partition, appended)
-        };
-        let appended: Vec<_> = blocking(move || partitions.into_iter().map(append).collect()).await;
-        let (mut written, mut refused) = (Vec::new(), Vec::new());
-        for (partition, outcome) in appended {
-            match outcome {
-                Ok(durable) => written.push((partition, durable)),
-                Err(error) => refused.push((partition, error)),
+        let (producer, outcome) = (markers.producer, markers.outcome);
+        let appended = self.append_markers(partitions, producer, outcome, COORDINATOR_EPOCH).await;
+        let mut refused = Vec::new();
+        for (partition, appended) in appended {
+            let written = match appended {
+                Ok(durable) => durable.await.unwrap_or(Err(LogError::Stopped)),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                let (id, again) = (&markers.id, may_come(&error));
+                tracing::warn!(%id, ?producer, %partition, %error, again, "a transaction's marker");
+                refused.extend(again.then_some(partition));
             }
         }
-        for (partition, durable) in written {
-            if let Err(error) = durable.await.unwrap_or(Err(LogError::Stopped)) {
-                refused.push((partition, error));
-            }
-        }
-        refused.retain(|(partition, error)| {
-            let again = may_come(error);
-            let (id, producer) = (&markers.id, markers.producer);
-            tracing::warn!(%id, ?producer, %partition, %error, again, "a transaction's marker");
-            again
-        });
-        refused.into_iter().map(|(partition, _)| partition).collect()
+        refused
     }
 
-    /// Appends a marker behind all that the producer's transaction brought into the
-    /// partition. Says when it is durable. May wait for the disk.
-    ///
-    /// # Errors
-    /// As the log reports them.
-    pub(crate) fn append_marker(
+    /// Appends a producer's markers to partitions, behind all that its transaction brought
+    /// into them. Says of each when it is durable, or why it was not taken.
+    pub(crate) async fn append_markers(
+        self: &Arc<Self>,
+        partitions: Vec<TopicPartition>,
+        producer: Producer,
+        outcome: ControlKind,
+        coordinator_epoch: i32,
+    ) -> Vec<(TopicPartition, Result<Durable, LogError>)> {
+        let (this, gate) = (self.clone(), self.gates.ending(producer.id).await);
+        // May have to wait for the disk.
+        blocking(move || {
+            let _gate = gate;
+            let append = |partition: TopicPartition| {
+                let marker = this.append_marker(&partition, producer, outcome, coordinator_epoch);
+                (partition, marker)
+            };
+            partitions.into_iter().map(append).collect()
+        })
+        .await
+    }
+
+    fn append_marker(
         &self,
         partition: &TopicPartition,
         producer: Producer,
         outcome: ControlKind,
         coordinator_epoch: i32,
-    ) -> Result<oneshot::Receiver<Result<(), LogError>>, LogError> {
+    ) -> Result<Durable, LogError> {
         let log = self.store.partition(&partition.topic, partition.partition)?;
         let (id, epoch) = (producer.id.0, producer.epoch);
         let marker = control_batch(outcome, id, epoch, coordinator_epoch, self.wall_ms());
@@ -69,10 +79,7 @@ impl TransactionService {
             partition: partition.clone(),
             detail: error.to_string(),
         })?;
-        let appended = {
-            let _gate = self.gates.ending(producer.id);
-            log.append(marker)?
-        };
+        let appended = log.append(marker)?;
         if *partition == offsets_partition() {
             self.groups.transaction_ended(producer.id, outcome, appended.base_offset);
         }

@@ -31,12 +31,13 @@ mod messages;
 #[cfg(test)]
 mod model;
 mod record;
+mod replay;
 mod service;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use markers::COORDINATOR_EPOCH;
+pub(crate) use markers::{COORDINATOR_EPOCH, Durable};
 pub(crate) use messages::{End, Init};
 pub(crate) use service::{TransactionService, offsets_partition};
 pub(crate) use state::{Producer, Protocol, State, Transaction};

@@ -42,6 +42,16 @@ pub(super) enum RecordError {
 
 const ENDS_EARLY: RecordError = RecordError::Malformed("a record ends inside a field");
 
+/// The record that says where a transactional id stands: key and value.
+pub(super) fn encode(transaction: &Transaction) -> (Vec<u8>, Option<Vec<u8>>) {
+    (encode_key(&transaction.id), Some(encode_value(transaction)))
+}
+
+/// Bytes of a record.
+pub(super) fn size_bytes(key: &[u8], value: Option<&[u8]>) -> usize {
+    key.len() + value.map_or(0, <[u8]>::len)
+}
+
 /// The key of a transactional id, which is at most `i16::MAX` bytes long.
 pub(super) fn encode_key(id: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(4 + id.len());

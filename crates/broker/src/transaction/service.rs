@@ -1,5 +1,8 @@
 //! Drives the coordinator: gives it requests and the time, stores what it decides, and
 //! carries that out once it is durable.
+//!
+//! One event is worked on at a time, on a thread that may wait for the disk while it
+//! stores. Looking something up never waits for that.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,23 +12,24 @@ use parking_lot::Mutex;
 use thalweg_core::env::Env;
 use thalweg_core::ids::{Offset, ProducerId, TopicPartition};
 use thalweg_core::partition_log::{LogError, LogStore};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::coordinator::Coordinator;
-use super::gate::Gates;
+use super::gate::{Admitted, Gates};
 use super::messages::{Change, Effect, End, Event, Init, Markers, Now, Refusal, Reply, Token};
-use super::record::{self, RecordError};
+use super::record;
+use super::replay;
 use super::state::{Producer, Protocol, Transaction};
 use crate::broker::BrokerError;
 use crate::error_code::ErrorCode;
 use crate::group::{GroupService, OFFSETS_PARTITION, OFFSETS_TOPIC};
-use crate::keyed_topic::{KeyedRecord, KeyedTopic};
+use crate::inbox::Inbox;
+use crate::keyed_topic::KeyedTopic;
 use crate::options::TransactionOptions;
 use crate::producer_ids::ProducerIds;
 
-/// Topic that holds what is known of transactional ids.
-const TOPIC: &str = "__transaction_state";
 /// All is written again when at least this many times the bytes were written that it took
 /// the last time.
 const REWRITE_RATIO: usize = 2;
@@ -38,17 +42,27 @@ type Waiting = oneshot::Sender<Reply>;
 
 /// The transaction coordinator at work.
 pub(crate) struct TransactionService {
-    pub(super) env: Env,
+    env: Env,
     pub(super) store: Arc<dyn LogStore>,
     pub(super) groups: Arc<GroupService>,
     topic: Arc<KeyedTopic>,
     producer_ids: Arc<ProducerIds>,
     pub(super) gates: Gates,
+    inbox: Inbox<Work>,
+    /// Never locked while the disk is waited for.
     inner: Mutex<Inner>,
     /// Ends whose markers can be written. At most one for each transactional id.
     ends: mpsc::UnboundedSender<Markers>,
     /// Tells the timer that something is due earlier than it thinks.
     sooner: Notify,
+}
+
+/// What comes to the coordinator.
+enum Work {
+    Request(Event, Waiting),
+    /// Something that happened; says whether it could be stored.
+    Happened(Event, oneshot::Sender<bool>),
+    Tick,
 }
 
 struct Inner {
@@ -57,6 +71,8 @@ struct Inner {
     last_token: Token,
     /// Monotonic time at which the timer will look.
     armed_ms: u64,
+    /// Monotonic time before which it does not, since the log refused.
+    retry_ms: u64,
     bytes_since_rewrite: usize,
     rewrite_bytes: usize,
     /// The other side of `ends`, until [`TransactionService::run`] takes it.
@@ -76,14 +92,8 @@ impl TransactionService {
         producer_ids: Arc<ProducerIds>,
         options: TransactionOptions,
     ) -> Result<Self, BrokerError> {
-        let topic = KeyedTopic::open(&*store, TOPIC)?;
-        let mut coordinator = Coordinator::new(options);
-        let at = now(&env);
-        let mut bytes = 0;
-        topic.replay(|record| {
-            bytes += record.key.len() + record.value.map_or(0, <[u8]>::len);
-            restore(&topic, &mut coordinator, &record, at)
-        })?;
+        let topic = KeyedTopic::open(&*store, replay::TOPIC)?;
+        let (coordinator, bytes) = replay::rebuild(&topic, options, now(&env))?;
         let (ends, decided) = mpsc::unbounded_channel();
         for markers in coordinator.ends_under_way() {
             // The other side is here.
@@ -94,6 +104,7 @@ impl TransactionService {
             waiting: HashMap::new(),
             last_token: 0,
             armed_ms: 0,
+            retry_ms: 0,
             bytes_since_rewrite: bytes,
             rewrite_bytes: 0,
             decided: Some(decided),
@@ -105,6 +116,7 @@ impl TransactionService {
             topic: Arc::new(topic),
             producer_ids,
             gates: Gates::new(),
+            inbox: Inbox::new(),
             inner: Mutex::new(inner),
             ends,
             sooner: Notify::new(),
@@ -115,7 +127,7 @@ impl TransactionService {
     ///
     /// # Errors
     /// Kafka's code.
-    pub(crate) async fn init(&self, mut init: Init) -> Result<Producer, ErrorCode> {
+    pub(crate) async fn init(self: &Arc<Self>, mut init: Init) -> Result<Producer, ErrorCode> {
         loop {
             match self.ask(Event::Init(init.clone())).await {
                 Err(Refusal::NeedsProducerId) => init.fresh = Some(self.fresh_id().await?),
@@ -130,7 +142,7 @@ impl TransactionService {
     /// # Errors
     /// Kafka's code, for all of them.
     pub(crate) async fn add(
-        &self,
+        self: &Arc<Self>,
         id: &str,
         producer: Producer,
         partitions: BTreeSet<TopicPartition>,
@@ -149,7 +161,7 @@ impl TransactionService {
     ///
     /// # Errors
     /// Kafka's code.
-    pub(crate) async fn end(&self, mut end: End) -> Result<Producer, ErrorCode> {
+    pub(crate) async fn end(self: &Arc<Self>, mut end: End) -> Result<Producer, ErrorCode> {
         loop {
             match self.ask(Event::End(end.clone())).await {
                 Err(Refusal::NeedsProducerId) => end.fresh = Some(self.fresh_id().await?),
@@ -169,35 +181,28 @@ impl TransactionService {
         self.durable(offset).await
     }
 
-    /// Appends to a partition within a transaction: `append` is called only if the
-    /// partition is in it at that moment, and before any marker of its end. To be used
-    /// after [`TransactionService::add`] or [`TransactionService::settled`].
+    /// Lets records into a partition within a transaction: no marker of its end comes in
+    /// as long as what this gives is there. To be used after [`TransactionService::add`]
+    /// or [`TransactionService::settled`], which make it durable that the partition is in.
     ///
     /// # Errors
-    /// Kafka's code for why the partition is not in it; see
-    /// [`Coordinator::admits`].
-    pub(crate) fn append_within<T>(
+    /// Kafka's code for why the partition is not in it; see [`Coordinator::admits`].
+    pub(crate) async fn admit(
         &self,
         id: &str,
         producer: Producer,
         partition: &TopicPartition,
-        append: impl FnOnce() -> T,
-    ) -> Result<T, ErrorCode> {
-        let _gate = self.gates.appending(producer.id);
-        self.inner.lock().coordinator.admits(id, producer, partition)?;
-        Ok(append())
+    ) -> Result<Admitted, ErrorCode> {
+        let admitted = self.gates.appending(producer.id).await;
+        self.verify(id, producer, partition)?;
+        Ok(admitted)
     }
 
-    /// Whether an append within this producer's transaction may have to wait for a marker.
-    pub(crate) fn is_marking(&self, producer: Producer) -> bool {
-        self.gates.is_ending(producer.id)
-    }
-
-    /// Whether a producer may write to a partition in its transaction.
+    /// Whether a partition is in a producer's transaction now.
     ///
     /// # Errors
-    /// As [`TransactionService::append_within`].
-    pub(crate) fn admits(
+    /// As [`TransactionService::admit`].
+    pub(crate) fn verify(
         &self,
         id: &str,
         producer: Producer,
@@ -231,37 +236,47 @@ impl TransactionService {
 
     /// Writes markers and keeps time, until `stopping`.
     pub(crate) async fn run(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
-        let Some(mut decided) = self.inner.lock().decided.take() else { return };
+        let Some(decided) = self.inner.lock().decided.take() else { return };
+        tokio::select! {
+            () = self.carry_out_all(decided) => {}
+            () = self.keep_time() => {}
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    async fn keep_time(self: &Arc<Self>) {
+        loop {
+            self.inbox.settled().await;
+            let wait_ms = {
+                let mut inner = self.inner.lock();
+                let at_ms = now(&self.env).monotonic_ms;
+                let due_ms = inner.coordinator.deadline().unwrap_or(u64::MAX).max(inner.retry_ms);
+                inner.armed_ms = due_ms.min(at_ms + SLEEP_MS_MAX);
+                inner.armed_ms.saturating_sub(at_ms)
+            };
+            if wait_ms == 0 {
+                self.bring(Work::Tick);
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+
+    async fn carry_out_all(self: &Arc<Self>, mut decided: mpsc::UnboundedReceiver<Markers>) {
         // They end with this.
         let mut under_way = JoinSet::new();
         loop {
-            let wait_ms = self.tick();
             tokio::select! {
                 Some(markers) = decided.recv() => {
                     under_way.spawn(self.clone().carry_out(markers));
                 }
                 Some(_) = under_way.join_next() => {}
-                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
-                () = self.sooner.notified() => {}
-                _ = stopping.wait_for(|stop| *stop) => return,
+                else => return,
             }
         }
-    }
-
-    /// Does what is due; how long until the next.
-    fn tick(&self) -> u64 {
-        let mut inner = self.inner.lock();
-        let at = now(&self.env);
-        let mut stored = true;
-        while stored && let Some(id) = inner.coordinator.overdue(at).map(str::to_owned) {
-            stored = self.step(&mut inner, 0, Event::Due { id });
-        }
-        let due_ms = match stored {
-            true => inner.coordinator.deadline().unwrap_or(u64::MAX),
-            false => at.monotonic_ms + RETRY_MS,
-        };
-        inner.armed_ms = due_ms.min(at.monotonic_ms + SLEEP_MS_MAX);
-        inner.armed_ms.saturating_sub(at.monotonic_ms)
     }
 
     /// Writes the markers of an end, as often as it takes, and says so.
@@ -276,45 +291,103 @@ impl TransactionService {
             tokio::time::sleep(retry).await;
         }
         let done = Event::Marked { id: markers.id, producer: markers.producer };
-        while !self.step(&mut self.inner.lock(), 0, done.clone()) {
+        loop {
+            let (sender, stored) = oneshot::channel();
+            self.bring(Work::Happened(done.clone(), sender));
+            if stored.await.unwrap_or(true) {
+                return;
+            }
             tokio::time::sleep(retry).await;
         }
     }
 
-    async fn ask(&self, event: Event) -> Reply {
+    async fn ask(self: &Arc<Self>, event: Event) -> Reply {
         let (sender, receiver) = oneshot::channel();
-        {
-            let mut inner = self.inner.lock();
-            inner.last_token += 1;
-            let token = inner.last_token;
-            inner.waiting.insert(token, sender);
-            self.step(&mut inner, token, event);
-            if inner.coordinator.deadline().is_some_and(|due_ms| due_ms < inner.armed_ms) {
-                self.sooner.notify_one();
-            }
-        }
+        self.bring(Work::Request(event, sender));
         receiver.await.unwrap_or(Err(Refusal::Code(ErrorCode::CoordinatorNotAvailable)))
     }
 
+    fn bring(self: &Arc<Self>, work: Work) {
+        if self.inbox.bring(work) {
+            self.work_off(true);
+        }
+    }
+
+    /// Does the work that there is: here, or where it holds up no connection as soon as it
+    /// may have to wait for the disk.
+    fn work_off(self: &Arc<Self>, must_not_wait: bool) {
+        loop {
+            if must_not_wait
+                && self.topic.append_may_wait()
+                && let Ok(runtime) = Handle::try_current()
+            {
+                let this = self.clone();
+                runtime.spawn_blocking(move || this.work_off(false));
+                return;
+            }
+            let Some(work) = self.inbox.next() else { return };
+            self.work(work);
+        }
+    }
+
+    fn work(&self, work: Work) {
+        match work {
+            Work::Request(event, sender) => {
+                let token = {
+                    let mut inner = self.inner.lock();
+                    inner.last_token += 1;
+                    let token = inner.last_token;
+                    inner.waiting.insert(token, sender);
+                    token
+                };
+                self.step(token, event);
+                let inner = self.inner.lock();
+                if inner.coordinator.deadline().is_some_and(|due_ms| due_ms < inner.armed_ms) {
+                    self.sooner.notify_one();
+                }
+            }
+            Work::Happened(event, stored) => {
+                let _ = stored.send(self.step(0, event));
+            }
+            Work::Tick => loop {
+                let at = now(&self.env);
+                let overdue = self.inner.lock().coordinator.overdue(at).map(str::to_owned);
+                let Some(id) = overdue else { return };
+                if !self.step(0, Event::Due { id }) {
+                    self.inner.lock().retry_ms = at.monotonic_ms + RETRY_MS;
+                    return;
+                }
+            },
+        }
+    }
+
     /// Takes an event, and all that follows from it. False where it could not be stored.
-    fn step(&self, inner: &mut Inner, token: Token, event: Event) -> bool {
+    /// Only one is taken at a time, so what was decided still holds when it is stored.
+    fn step(&self, token: Token, event: Event) -> bool {
         let mut events = VecDeque::from([(token, event)]);
         let mut stored = true;
         while let Some((token, event)) = events.pop_front() {
-            let at = now(&self.env);
-            let id = event.id().to_owned();
-            let decision = inner.coordinator.decide(at, token, event);
-            let before = inner.coordinator.written_to(&id);
-            self.carry(inner, before, decision.now, &mut events);
-            let Some(change) = decision.change else {
-                self.carry(inner, before, decision.then, &mut events);
-                continue;
+            let (at, id) = (now(&self.env), event.id().to_owned());
+            let (change, then) = {
+                let mut inner = self.inner.lock();
+                let decision = inner.coordinator.decide(at, token, event);
+                let before = inner.coordinator.written_to(&id);
+                self.carry(&mut inner, before, decision.now, &mut events);
+                let Some(change) = decision.change else {
+                    self.carry(&mut inner, before, decision.then, &mut events);
+                    continue;
+                };
+                (change, decision.then)
             };
-            match self.store(inner, &change, at) {
-                Ok(end) => {
+            let appended = self.store(&change, at);
+            let mut inner = self.inner.lock();
+            match appended {
+                Ok((end, bytes)) => {
+                    inner.bytes_since_rewrite += bytes;
                     inner.coordinator.apply(change, at, end);
-                    self.carry(inner, end, decision.then, &mut events);
-                    self.rewrite_if_due(inner, at);
+                    self.carry(&mut inner, end, then, &mut events);
+                    drop(inner);
+                    self.rewrite_if_due(at);
                 }
                 Err(error) => {
                     tracing::warn!(%id, %error, "cannot remember the state of a transaction");
@@ -361,22 +434,33 @@ impl TransactionService {
         }
     }
 
-    /// Stores a change; the offset after it.
-    fn store(&self, inner: &mut Inner, change: &Change, at: Now) -> Result<Offset, LogError> {
-        let (id, value) = match change {
-            Change::Put(transaction) => (&transaction.id, Some(record::encode_value(transaction))),
-            Change::Remove(id) => (id, None),
+    /// Stores a change; the offset after it, and its bytes.
+    fn store(&self, change: &Change, at: Now) -> Result<(Offset, usize), LogError> {
+        let (key, value) = match change {
+            Change::Put(transaction) => record::encode(transaction),
+            Change::Remove(id) => (record::encode_key(id), None),
         };
-        let key = record::encode_key(id);
-        inner.bytes_since_rewrite += key.len() + value.as_ref().map_or(0, Vec::len);
-        Ok(self.topic.append([(key, value)], at.wall_ms)?.next_offset)
+        let bytes = record::size_bytes(&key, value.as_deref());
+        Ok((self.topic.append([(key, value)], at.wall_ms)?.next_offset, bytes))
     }
 
-    fn rewrite_if_due(&self, inner: &mut Inner, at: Now) {
-        let least = inner.coordinator.options().rewrite_bytes;
-        let due = least.max(inner.rewrite_bytes.saturating_mul(REWRITE_RATIO));
-        if inner.bytes_since_rewrite >= due
-            && let Err(error) = self.rewrite(inner, at)
+    fn rewrite_if_due(&self, at: Now) {
+        let records: Vec<_> = {
+            let mut inner = self.inner.lock();
+            let least = inner.coordinator.options().rewrite_bytes;
+            let due = least.max(inner.rewrite_bytes.saturating_mul(REWRITE_RATIO));
+            if inner.bytes_since_rewrite < due {
+                return;
+            }
+            inner.bytes_since_rewrite = 0;
+            let records: Vec<_> = inner.coordinator.iter().map(record::encode).collect();
+            let sizes =
+                records.iter().map(|(key, value)| record::size_bytes(key, value.as_deref()));
+            inner.rewrite_bytes = sizes.sum();
+            records
+        };
+        if !records.is_empty()
+            && let Err(error) = self.rewrite(records, at)
         {
             // Nothing is lost by that; a later change tries again.
             tracing::warn!(%error, "cannot write the state of transactions anew");
@@ -384,19 +468,7 @@ impl TransactionService {
     }
 
     /// Writes all that is known again, and lets go of what was before once it is durable.
-    fn rewrite(&self, inner: &mut Inner, at: Now) -> Result<(), LogError> {
-        inner.bytes_since_rewrite = 0;
-        let known = inner.coordinator.iter().map(|transaction| {
-            (record::encode_key(&transaction.id), Some(record::encode_value(transaction)))
-        });
-        let records: Vec<_> = known.collect();
-        if records.is_empty() {
-            return Ok(());
-        }
-        let size = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
-            key.len() + value.as_ref().map_or(0, Vec::len)
-        };
-        inner.rewrite_bytes = records.iter().map(size).sum();
+    fn rewrite(&self, records: Vec<(Vec<u8>, Option<Vec<u8>>)>, at: Now) -> Result<(), LogError> {
         let appended = self.topic.append(records, at.wall_ms)?;
         let topic = self.topic.clone();
         self.topic.when_durable(appended.next_offset, move |outcome| {
@@ -437,31 +509,4 @@ pub(crate) fn offsets_partition() -> TopicPartition {
 
 fn now(env: &Env) -> Now {
     Now { monotonic_ms: env.clock.monotonic_ns() / 1_000_000, wall_ms: env.clock.wall_ms() }
-}
-
-/// Takes in a record of the internal topic.
-fn restore(
-    topic: &KeyedTopic,
-    coordinator: &mut Coordinator,
-    record: &KeyedRecord<'_>,
-    at: Now,
-) -> Result<(), BrokerError> {
-    let refused = |error| match error {
-        RecordError::Malformed(detail) => topic.damaged(record.offset, &detail),
-        RecordError::Newer(found) => BrokerError::NewerFormat {
-            topic: TOPIC.into(),
-            offset: record.offset,
-            found: u8::try_from(found).unwrap_or(u8::MAX),
-            known: record::VALUE_VERSION as u8,
-        },
-    };
-    let id = record::decode_key(record.key).map_err(refused)?;
-    match record.value {
-        None => coordinator.remove(&id),
-        Some(value) => {
-            let transaction = record::decode_value(id, value).map_err(refused)?;
-            coordinator.restore(transaction, at, record.offset + 1);
-        }
-    }
-    Ok(())
 }

@@ -10,7 +10,8 @@ use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::{
-    CreateTopicsRequest, GroupId, OffsetCommitRequest, OffsetFetchRequest, ProduceRequest,
+    CreateTopicsRequest, GroupId, InitProducerIdRequest, ListTransactionsRequest,
+    OffsetCommitRequest, OffsetFetchRequest, ProduceRequest, TransactionalId,
 };
 use parking_lot::{Condvar, Mutex};
 use thalweg_broker::{Broker, BrokerHandle};
@@ -221,4 +222,42 @@ async fn groups_that_wait_for_the_disk_hold_up_no_other_connection() {
         let offset = fetched.expect("done").1.topics[0].partitions[0].committed_offset;
         assert!((0..4).contains(&offset));
     }
+}
+
+/// Nor is that of the transactions.
+#[tokio::test]
+async fn transactions_that_wait_for_the_disk_hold_up_no_other_connection() {
+    let bench = Bench::new();
+    let mut other = bench.client().await;
+    // Producer ids are at hand.
+    let any = InitProducerIdRequest::default().with_transactional_id(None);
+    assert_eq!(other.call(4, &any).await.error_code, 0);
+    bench.gate.set(true);
+    // The first append of all begins a segment.
+    let mut producers = Vec::new();
+    for number in 0..4 {
+        let mut producer = bench.client().await;
+        let id = TransactionalId(text(&format!("tx-{}", number % 2)));
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(Some(id))
+            .with_transaction_timeout_ms(60_000);
+        producer.send(4, &request).await;
+        producers.push(producer);
+    }
+    let list = ListTransactionsRequest::default();
+    for _ in 0..20 {
+        let listed = timeout(SOON, other.call(1, &list)).await.expect("not held up");
+        assert_eq!(listed.error_code, 0);
+    }
+    bench.gate.set(false);
+    let mut epochs = Vec::new();
+    for mut producer in producers {
+        let (_, answer) =
+            timeout(SOON, producer.receive::<InitProducerIdRequest>(4)).await.expect("done");
+        assert_eq!(answer.error_code, 0);
+        epochs.push((answer.producer_id.0, answer.producer_epoch));
+    }
+    epochs.sort_unstable();
+    epochs.dedup();
+    assert_eq!(epochs.len(), 4, "each has its own epoch");
 }

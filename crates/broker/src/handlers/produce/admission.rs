@@ -70,7 +70,7 @@ impl Admission {
         if self.version < ADDS_SINCE {
             return transactions.settled(&self.id).await;
         }
-        let is_in = |at: &TopicPartition| transactions.admits(&self.id, self.producer, at).is_ok();
+        let is_in = |at: &TopicPartition| transactions.verify(&self.id, self.producer, at).is_ok();
         if self.partitions.iter().all(is_in) {
             return transactions.settled(&self.id).await;
         }
@@ -96,19 +96,21 @@ impl Admission {
     pub(super) async fn append<T: Send + 'static>(
         &self,
         context: &RequestContext,
-        partition: TopicPartition,
+        partition: &TopicPartition,
         may_wait: bool,
         append: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         if let Some(code) = self.refused {
             return Err(self.refusal(code));
         }
-        let (id, producer) = (self.id.clone(), self.producer);
-        let transactions = context.broker.transactions.clone();
-        let may_wait = may_wait || transactions.is_marking(producer);
-        let append = move || transactions.append_within(&id, producer, &partition, append);
-        let outcome = if may_wait { blocking(append).await } else { append() };
-        outcome.unwrap_or_else(|code| Err(self.refusal(code)))
+        let transactions = &context.broker.transactions;
+        let admitted = transactions.admit(&self.id, self.producer, partition).await;
+        let admitted = admitted.map_err(|code| self.refusal(code))?;
+        let append = move || {
+            let _admitted = admitted;
+            append()
+        };
+        if may_wait { blocking(append).await } else { append() }
     }
 
     /// What a client is told so that it does the right thing, as old as it may be.

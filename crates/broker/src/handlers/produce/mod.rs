@@ -150,7 +150,7 @@ async fn append(
     let target = log.clone();
     let write = move || target.append(records).map_err(Refusal::from);
     let appended = match admission.filter(|admission| admission.is_of(&at)) {
-        Some(admission) => admission.append(context, at, may_wait, write).await?,
+        Some(admission) => admission.append(context, &at, may_wait, write).await?,
         None if may_wait => blocking(write).await?,
         None => write()?,
     };

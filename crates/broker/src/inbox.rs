@@ -1,4 +1,4 @@
-//! Work on its way to the coordinator, done in the order in which it came, one at a time,
+//! Work on its way to a coordinator, done in the order in which it came, one at a time,
 //! by whoever brings some and finds nobody at it. So nobody waits for a lock that is held
 //! while the disk is written to.
 
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Work that waits, and how far it is done.
-pub(super) struct Inbox<W> {
+pub(crate) struct Inbox<W> {
     state: Mutex<State<W>>,
     /// Told after each piece of work.
     done: Notify,
@@ -23,7 +23,7 @@ struct State<W> {
 }
 
 impl<W> Inbox<W> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let state = State { waiting: VecDeque::new(), busy: false, brought: 0, finished: 0 };
         Self { state: Mutex::new(state), done: Notify::new() }
     }
@@ -31,7 +31,7 @@ impl<W> Inbox<W> {
     /// Brings work. True where nobody is at it: then the caller has to see to it that
     /// [`Inbox::next`] is called until there is none left.
     #[must_use = "somebody has to do the work"]
-    pub(super) fn bring(&self, work: W) -> bool {
+    pub(crate) fn bring(&self, work: W) -> bool {
         let mut state = self.state.lock();
         state.waiting.push_back(work);
         state.brought += 1;
@@ -40,7 +40,7 @@ impl<W> Inbox<W> {
 
     /// The next piece of work, which counts as done when this is called again. `None`
     /// where none is left, and then nobody is at it any more.
-    pub(super) fn next(&self) -> Option<W> {
+    pub(crate) fn next(&self) -> Option<W> {
         let mut state = self.state.lock();
         let waits = state.waiting.len() as u64;
         let finished = state.brought - waits;
@@ -55,7 +55,7 @@ impl<W> Inbox<W> {
     }
 
     /// Waits until everything is done that was brought so far.
-    pub(super) async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         let brought = self.state.lock().brought;
         loop {
             let done = self.done.notified();
