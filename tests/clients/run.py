@@ -30,9 +30,12 @@ SERVER = (
 TESTS = [
     ("test_kafka_python", "kafka"),
     ("test_kafka_python_groups", "kafka"),
+    ("test_kafka_python_transactions", "kafka"),
     ("test_confluent", "confluent_kafka"),
     ("test_confluent_groups", "confluent_kafka"),
+    ("test_confluent_transactions", "confluent_kafka"),
     ("test_aiokafka", "aiokafka"),
+    ("test_aiokafka_transactions", "aiokafka"),
     ("test_kcat", None),
     ("test_psycopg", "psycopg"),
     ("test_java", None),
