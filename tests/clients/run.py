@@ -39,6 +39,7 @@ TESTS = [
     ("test_kcat", None),
     ("test_psycopg", "psycopg"),
     ("test_java", None),
+    ("test_kafkajs", None),
 ]
 TEST_SECONDS = 90
 
