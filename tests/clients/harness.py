@@ -52,6 +52,11 @@ class Server:
             self.log.append(line)
             del self.log[:-200]
 
+    def keep_port(self):
+        """From now on it is found where it is, also when it is started again."""
+        port = self.kafka.rsplit(":", 1)[1]
+        self.command = self.command.replace("--kafka 127.0.0.1:0", f"--kafka 127.0.0.1:{port}")
+
     def kill(self):
         """kill -9: nothing is flushed, nobody is told."""
         self.process.send_signal(signal.SIGKILL)

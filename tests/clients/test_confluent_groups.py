@@ -220,9 +220,8 @@ def test_a_consumer_group_outlives_kill(own_server):
     group.receives(first)
     for client in group.members:
         client.commit(asynchronous=False)
-    port = server.kafka.rsplit(":", 1)[1]
+    server.keep_port()
     server.kill()
-    server.command = server.command.replace("--kafka 127.0.0.1:0", f"--kafka 127.0.0.1:{port}")
     server.start()
     began = time.monotonic()
     second = [value + b" again" for value in first]
@@ -233,3 +232,65 @@ def test_a_consumer_group_outlives_kill(own_server):
     assert time.monotonic() - began < 60
     assert [assigned(client) for client in group.members] == before, "nobody had to move"
     group.close()
+
+
+def copy(reader, writer, source_count, target):
+    """Copies with offsets in the transaction, a few messages at a time; every third aborts."""
+    copied, rounds = 0, 0
+    while copied < source_count:
+        batch = until(lambda: reader.consume(7, 0.2), "messages to copy")
+        for message in batch:
+            if message.error():
+                raise KafkaException(message.error())
+        writer.begin_transaction()
+        for message in batch:
+            writer.produce(target, message.value())
+        offsets = {}
+        for message in batch:
+            key = (message.topic(), message.partition())
+            offsets[key] = max(offsets.get(key, 0), message.offset() + 1)
+        offsets = [TopicPartition(*key, offset) for key, offset in offsets.items()]
+        writer.send_offsets_to_transaction(offsets, reader.consumer_group_metadata(), 20)
+        rounds += 1
+        if rounds % 3 == 0:
+            writer.abort_transaction(20)
+            first = {}
+            for message in batch:
+                key = (message.topic(), message.partition())
+                first[key] = min(first.get(key, message.offset()), message.offset())
+            for key, offset in first.items():
+                reader.seek(TopicPartition(*key, offset))
+        else:
+            writer.commit_transaction(20)
+            copied += len(batch)
+
+
+def test_exactly_once_copies_with_offsets_in_transactions(server):
+    for options in (NEW, CLASSIC):
+        source = create_topic(server, "source", partitions=2)
+        target = create_topic(server, "target")
+        values = fill(server, source, 2)
+        group = topic_name("group")
+        settings = {"group_id": group, "isolation_level": "read_committed", **options}
+        reader = consumer(server, enable_auto_commit=False, **settings)
+        reader.subscribe([source])
+        writer = producer(server, transactional_id=topic_name("copy"))
+        writer.init_transactions(20)
+        copy(reader, writer, len(values), target)
+        committed = reader.committed([TopicPartition(source, p) for p in (0, 1)], 20)
+        assert [c.offset for c in committed] == [20, 20]
+        check = consumer(server, isolation_level="read_committed")
+        check.assign([TopicPartition(target, 0, 0)])
+        assert sorted(m.value() for m in read(check, len(values))) == sorted(values)
+        check.close()
+        # Who left the group commits no more.
+        late = reader.consumer_group_metadata()
+        reader.close()
+        writer.begin_transaction()
+        try:
+            writer.send_offsets_to_transaction([TopicPartition(source, 0, 1)], late, 20)
+        except KafkaException as error:
+            assert error.args[0].txn_requires_abort(), error
+            writer.abort_transaction(20)
+        else:
+            raise AssertionError("a member that is gone has committed")

@@ -214,6 +214,11 @@ impl Coordinator {
         }
     }
 
+    /// Whether partitions of this group are assigned here, and not by its members.
+    pub(super) fn assigns(&self, group: &str) -> bool {
+        matches!(self.groups.get(group), Some(Group::Consumer(_)))
+    }
+
     /// What holds for joins to groups of both kinds.
     fn check_join(&self, join: &JoinInput) -> Result<(), ErrorCode> {
         let session = u64::try_from(join.session_timeout_ms).unwrap_or(0);

@@ -198,7 +198,7 @@ impl GroupService {
     /// changes: topics are made in more places than this door.
     fn needs_topics(&self, inner: &Inner, input: &Input) -> bool {
         match input {
-            Input::Join(_) => true,
+            Input::Join(join) => inner.coordinator.assigns(&join.group),
             Input::ConsumerHeartbeat(beat) => {
                 let age_ms = now(&self.env).monotonic_ms.saturating_sub(inner.topics_at_ms);
                 beat.epoch == 0

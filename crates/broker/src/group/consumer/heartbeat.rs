@@ -1,5 +1,7 @@
 //! ConsumerGroupHeartbeat: the one request of members that speak the new protocol.
 
+use std::collections::BTreeSet;
+
 use super::{Change, ConsumerGroup, LEAVE, LEAVE_STATIC, Member};
 use crate::error_code::{ErrorCode, NONE};
 use crate::group::consumer::Assignor;
@@ -42,12 +44,12 @@ impl Coordinator {
         let instance = &member.subscription.instance_id;
         let is_member = beat.instance_id.as_ref() == instance.as_ref()
             && instance.as_ref().is_none_or(|id| group.instances.get(id) == Some(&beat.member_id));
-        if !settled || !is_member || member.subscription != said_now(&member.subscription, beat) {
+        if !settled || !is_member || !says_the_same(&member.subscription, beat) {
             return None;
         }
         timers.keep_alive(&beat.member_id, self.options.consumer_session_timeout_ms, now);
         let assignment = is_full(beat).then(|| member.current.assigned.clone());
-        Some(self.reply(&beat.member_id, member_epoch(member), assignment))
+        Some(self.reply(&beat.member_id, member.current.epoch, assignment))
     }
 
     fn take_heartbeat(
@@ -224,14 +226,34 @@ impl Change {
     }
 }
 
-fn member_epoch(member: &Member) -> i32 {
-    member.current.epoch
-}
-
 /// Whether the member says everything, as it does when it joins or missed an answer.
 fn is_full(beat: &HeartbeatInput) -> bool {
     let subscribes = beat.topics.is_some() || beat.regex.is_some();
     beat.epoch == 0 || (beat.rebalance_timeout_ms.is_some() && subscribes && beat.owned.is_some())
+}
+
+/// Whether a heartbeat leaves what is known of a member as it is: as [`said_now`] has it,
+/// without a copy.
+fn says_the_same(known: &Subscription, beat: &HeartbeatInput) -> bool {
+    let same = |new: &Option<String>, known: &Option<String>| new.is_none() || new == known;
+    let same_topics = beat.topics.as_ref().is_none_or(|topics| {
+        topics.iter().all(|topic| known.topics.contains(topic))
+            && topics.iter().collect::<BTreeSet<_>>().len() == known.topics.len()
+    });
+    let same_regex = match beat.regex.as_deref() {
+        None => true,
+        Some("") => known.regex.is_none(),
+        regex => known.regex.as_deref() == regex,
+    };
+    same_topics
+        && same_regex
+        && same(&beat.instance_id, &known.instance_id)
+        && same(&beat.rack_id, &known.rack_id)
+        && same(&beat.assignor, &known.assignor)
+        && beat.client_id == known.client_id
+        && beat.client_host == known.client_host
+        && beat.rebalance_timeout_ms.is_none_or(|ms| ms == known.rebalance_timeout_ms)
+        && known.classic.is_none()
 }
 
 /// What is known of a member once a heartbeat is taken in.
@@ -301,5 +323,48 @@ fn check(beat: &HeartbeatInput) -> Result<(), Refusal> {
             Err(Refusal::new(ErrorCode::UnsupportedAssignor, detail))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text() -> impl Strategy<Value = Option<String>> {
+        prop::option::of(prop::sample::select(vec!["", "a", "b"]).prop_map(String::from))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_the_same_is_seen_without_a_copy(
+            (instance, rack, assignor) in (text(), text(), text()),
+            regex in text(),
+            topics in prop::option::of(prop::collection::vec("[ab]", 0..3)),
+            known_topics in prop::collection::btree_set("[ab]", 0..3),
+            known in (text(), text(), text(), text()),
+            timeouts in (prop::option::of(1..3), 1..3),
+        ) {
+            let known = Subscription {
+                instance_id: known.0,
+                rack_id: known.1,
+                assignor: known.2,
+                regex: known.3.filter(|regex| !regex.is_empty()),
+                topics: known_topics,
+                rebalance_timeout_ms: timeouts.1,
+                ..Subscription::default()
+            };
+            let beat = HeartbeatInput {
+                instance_id: instance,
+                rack_id: rack,
+                assignor,
+                regex,
+                topics,
+                rebalance_timeout_ms: timeouts.0,
+                ..HeartbeatInput::default()
+            };
+            prop_assert_eq!(says_the_same(&known, &beat), said_now(&known, &beat) == known);
+        }
     }
 }
