@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -253,15 +254,127 @@ def counts(server, topic):
     return dict(line.split("\t") for line in ran.stdout.splitlines() if "\t" in line)
 
 
-def test_streams_counts_words(server):
+def streams_word_count(server, guarantee):
     source, counted = topic_name("java"), topic_name("java")
     topics(server, "--create", "--topic", source, "--partitions", 2)
     topics(server, "--create", "--topic", counted)
     produce(server, source, "a b a\nb c\n")
     with tempfile.TemporaryDirectory() as state:
-        words = (server.kafka, source, counted, topic_name("streams"), "at_least_once", state)
+        words = (server.kafka, source, counted, topic_name("streams"), guarantee, state)
         with running("WordCount", *words) as process:
             await_lines(lambda: counts(server, counted), {"a": "2", "b": "2", "c": "1"})
             produce(server, source, "c c\n")
             await_lines(lambda: counts(server, counted), {"a": "2", "b": "2", "c": "3"})
             assert process.poll() is None, "Streams ended by itself"
+
+
+def test_streams_counts_words(server):
+    streams_word_count(server, "at_least_once")
+
+
+def test_streams_counts_words_exactly_once(server):
+    streams_word_count(server, "exactly_once_v2")
+
+
+class Copy:
+    """A topic with numbers, and a copier that brings them into another one."""
+
+    def __init__(self, server, count):
+        self.server, self.count = server, count
+        self.source, self.target = topic_name("java"), topic_name("java")
+        self.group, self.id = topic_name("group"), topic_name("tx")
+        topics(server, "--create", "--topic", self.source, "--partitions", 3)
+        topics(server, "--create", "--topic", self.target, "--partitions", 2)
+        self.send(self.source, (f"{number % 7}:{number}" for number in range(count)))
+
+    def send(self, topic, lines):
+        keyed = ("--property", "parse.key=true", "--property", "key.separator=:")
+        produce(self.server, topic, "\n".join(lines) + "\n", *keyed)
+
+    def arguments(self, abort_every):
+        return (
+            "TransactionalCopier", self.server.kafka, self.source, self.target, self.group, self.id,
+            abort_every,
+        )
+
+    def check(self):
+        """Each number was copied once, and the group stands at the end."""
+        # Behind all others, in both partitions: one number too many would leave one of them out.
+        ends = [f"end {key}" for key in "abcdefgh"]
+        self.send(self.target, (f"{end[-1]}:{end}" for end in ends))
+        expected = sorted([str(number) for number in range(self.count)] + ends)
+        read = ("--isolation-level", "read_committed")
+        assert consume(self.server, self.target, len(expected), *read) == expected
+        described = groups(self.server, "--describe", "--group", self.group).splitlines()
+        lags = [line.split()[5] for line in described if line.startswith(self.group)]
+        assert lags == ["0"] * 3, described
+
+
+def test_a_transactional_copier_copies_exactly_once(server):
+    copy = Copy(server, 500)
+    steps = tool(*copy.arguments(abort_every=3)).split()
+    assert steps.count("aborting") * 2 == steps.count("committed") - steps.count("committed") % 2
+    copy.check()
+    # Aborted copies are there for those who want to see them.
+    consume(server, copy.target, 501 + 8)
+
+
+def test_a_copy_is_exact_though_the_server_and_the_copier_are_killed(own_server):
+    """kill -9 at random moments; whoever was killed is started again at once."""
+    server, seed = own_server, random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    copy = Copy(server, 5000)
+    server.keep_port()
+    killed = {"server": 0, "copier": 0}
+    while True:
+        arguments = command(*copy.arguments(abort_every=5))
+        with tempfile.TemporaryFile("w+") as log:
+            copier = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, text=True)
+            try:
+                done = watch(copier, server, chance, killed)
+            except BaseException:
+                log.seek(0)
+                print(log.read()[-3000:])
+                raise
+            finally:
+                copier.kill()
+                copier.wait()
+                copier.stdout.close()
+        if done:
+            break
+    assert killed["server"] >= 5 and killed["copier"] >= 2, killed
+    copy.check()
+
+
+def watch(copier, server, chance, killed):
+    """Kills the server now and then. False where it killed the copier."""
+    left = chance.randrange(1, 12)
+    for step in copier.stdout:
+        left -= 1
+        if left > 0:
+            continue
+        # Somewhere within what comes after this step.
+        time.sleep(chance.random() * 0.03)
+        if killed["copier"] < 2 and chance.random() < 0.3:
+            killed["copier"] += 1
+            return False
+        server.kill()
+        server.start()
+        killed["server"] += 1
+        left = chance.randrange(5, 60)
+    assert copier.wait() == 0, "the copier failed"
+    return True
+
+
+def test_transactions_are_listed_and_described(server):
+    copy = Copy(server, 20)
+    tool(*copy.arguments(abort_every=0))
+    main = "org.apache.kafka.tools.TransactionsCommand"
+    rows = [line.split() for line in tool(main, "--bootstrap-server", server.kafka, "list").splitlines()]
+    (row,) = (row for row in rows if row and row[0] == copy.id)
+    assert row[3] == "CompleteCommit", row
+    described = tool(
+        main, "--bootstrap-server", server.kafka, "describe", "--transactional-id", copy.id
+    )
+    assert "CompleteCommit" in described and row[2] in described, described
