@@ -127,8 +127,7 @@ impl Coordinator {
                 // Said of members that are already here, or of a consumer group that
                 // became a classic one: then all are to join again.
                 if !matches!(self.groups.get(&entry.group), Some(Group::Classic(_))) {
-                    let mut group = ClassicGroup::restore(entry, now);
-                    group.start_over(now);
+                    let group = ClassicGroup::restore(entry, now);
                     self.groups.insert(entry.group.clone(), Group::Classic(group));
                     self.note_due(&entry.group);
                 }

@@ -10,7 +10,8 @@ use crate::group::messages::{JoinInput, Now, Output, Reply};
 use crate::group::record::{ClassicEntry, ClassicMember, MemberEntry, Subscription};
 
 impl ClassicGroup {
-    /// The group as it was. Members' sessions start at `now`.
+    /// The group as it was. Members' sessions start at `now`. Members without a leader are
+    /// those of a consumer group that became classic: they have to join again.
     pub(in crate::group) fn restore(entry: &ClassicEntry, now: Now) -> Self {
         let mut group = Self::new(entry.at);
         group.generation = entry.generation;
@@ -21,14 +22,13 @@ impl ClassicGroup {
         for member in &entry.members {
             group.restore_member(member, now);
         }
+        if !group.members.is_empty() && group.leader.is_none() {
+            let hold_until = now.monotonic_ms;
+            let deadline = hold_until.saturating_add(group.rebalance_timeout_ms().max(1));
+            group.phase = Phase::Preparing { hold_until, deadline };
+        }
         group.count_bytes();
         group
-    }
-
-    /// Asks everybody to join again. For groups in which nobody waits for an answer.
-    pub(in crate::group) fn start_over(&mut self, now: Now) {
-        let deadline = now.monotonic_ms.saturating_add(self.rebalance_timeout_ms().max(1));
-        self.phase = Phase::Preparing { hold_until: now.monotonic_ms, deadline };
     }
 
     fn restore_member(&mut self, member: &MemberEntry, now: Now) {

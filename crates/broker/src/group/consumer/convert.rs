@@ -91,7 +91,8 @@ impl Coordinator {
             at: now.wall_ms,
             generation: after.epoch,
             protocol_type: Some(embedded::CONSUMER.to_owned()),
-            leader: after.members.keys().next().cloned(),
+            // Nobody leads yet: all are to join again, also where a crash comes in between.
+            leader: None,
             members: after.members.iter().map(member).collect(),
             protocol,
         };

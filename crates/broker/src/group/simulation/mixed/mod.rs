@@ -104,4 +104,25 @@ proptest! {
         world.check_rebuilt();
         world.check_settled();
     }
+
+    /// Nobody was told yet what becomes of the partitions of the one that left.
+    #[test]
+    fn a_group_that_became_classic_outlives_a_crash(
+        leaves in any::<Index>(),
+        dies in any::<Index>(),
+        rounds in 1..6_u8,
+        cooperative in any::<bool>(),
+    ) {
+        let mut world = World::new(cooperative);
+        for kind in [Kind::Consumer, Kind::Classic, Kind::Classic] {
+            world.act(&Action::Start { kind, is_static: false });
+        }
+        for action in [Action::RunAll(rounds), Action::Leave(leaves), Action::Die(dies)] {
+            world.act(&action);
+            world.check();
+            world.check_rebuilt();
+        }
+        world.settle();
+        world.check_settled();
+    }
 }
