@@ -7,16 +7,14 @@ KAFKA_LIBS is a folder with the jars of org.apache.kafka:kafka_2.13 and what it 
 PARTITIONS, ACKS and RUNS in the environment change the load. Prints medians.
 """
 import os
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
+import servers
 
 RECORDS = int(os.environ.get("RECORDS", 2_000_000))
 SIZE = int(os.environ.get("SIZE", 200))
@@ -24,51 +22,6 @@ PARTITIONS = int(os.environ.get("PARTITIONS", 1))
 ACKS = os.environ.get("ACKS", "all")
 RUNS = int(os.environ.get("RUNS", 5))
 LATENCY = int(os.environ.get("LATENCY", 2000))
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-def thalweg(folder, port):
-    return [sys.argv[1], "server", "--data-dir", f"{folder}/data", "--kafka", f"127.0.0.1:{port}",
-            "--sql", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-
-
-def kafka(folder, port):
-    with open(f"{folder}/server.properties", "w") as out:
-        out.write(f"""process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{port + 1}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 1}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-log.dirs={folder}/data
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
-""")
-    java = ["java", "-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-cp", f"{sys.argv[2]}/*"]
-    subprocess.run(java + ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk",
-                           "-c", f"{folder}/server.properties"], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return java + ["kafka.Kafka", f"{folder}/server.properties"]
-
-
-def used(pid):
-    """Processor seconds and megabytes resident."""
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    rss = next(line for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS"))
-    return (int(fields[11]) + int(fields[12])) / TICK, int(rss.split()[1]) / 1e3
-
-
-def ready(boot):
-    # A fresh client each time: one that was refused waits longer and longer.
-    for _ in range(3000):
-        try:
-            AdminClient({"bootstrap.servers": boot, "log_level": 0}).list_topics(timeout=0.2)
-            return
-        except Exception:
-            time.sleep(0.005)
-    sys.exit(f"{boot} is not ready")
 
 
 def produce(boot):
@@ -102,6 +55,8 @@ def consume(boot):
     consumer = Consumer({
         "bootstrap.servers": boot, "group.id": "bench", "enable.auto.commit": False,
         "fetch.message.max.bytes": 4_000_000, "queued.max.messages.kbytes": 262_144,
+        # Of a broker faster than the client, librdkafka would measure this wait (1 s by default).
+        "fetch.queue.backoff.ms": 1,
     })
     consumer.assign([TopicPartition("bench", number, 0) for number in range(PARTITIONS)])
     start, got = time.time(), 0
@@ -134,49 +89,34 @@ def latency(boot):
     return sorted(acked[cut:]), sorted(seen[cut:])
 
 
-def one_run(name, command, port):
-    folder = tempfile.mkdtemp(dir=os.environ.get("DIR"))
+def one_run(command, port):
     boot = f"127.0.0.1:{port}"
-    try:
-        line = command(folder, port)
-        start = time.time()
-        server = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            ready(boot)
-            result = {"ready ms": (time.time() - start) * 1e3, "idle MB": used(server.pid)[1]}
-            admin = AdminClient({"bootstrap.servers": boot})
-            for topic, parts in (("bench", PARTITIONS), ("latency", 1)):
-                admin.create_topics([NewTopic(topic, parts, 1)])[topic].result(20)
-            before = used(server.pid)[0]
-            result["produce records/s"] = produce(boot)
-            middle = used(server.pid)[0]
-            result["consume records/s"] = consume(boot)
-            after = used(server.pid)[0]
-            acked, seen = latency(boot)
-            result |= {
-                "produce MB/s": result["produce records/s"] * SIZE / 1e6,
-                "consume MB/s": result["consume records/s"] * SIZE / 1e6,
-                "server cpu s produce": middle - before, "server cpu s consume": after - middle,
-                "ack p50 ms": acked[len(acked) // 2], "ack p99 ms": acked[len(acked) * 99 // 100],
-                "seen p50 ms": seen[len(seen) // 2], "seen p99 ms": seen[len(seen) * 99 // 100],
-                "MB after": used(server.pid)[1],
-            }
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-        return result
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with servers.running(command, port) as (server, ready):
+        pid = server.pid
+        result = {"ready ms": ready, "idle MB": servers.used(pid)[1]}
+        admin = AdminClient({"bootstrap.servers": boot})
+        for topic, parts in (("bench", PARTITIONS), ("latency", 1)):
+            admin.create_topics([NewTopic(topic, parts, 1)])[topic].result(20)
+        before = servers.used(pid)[0]
+        result["produce records/s"] = produce(boot)
+        middle = servers.used(pid)[0]
+        result["consume records/s"] = consume(boot)
+        after = servers.used(pid)[0]
+        acked, seen = latency(boot)
+        return result | {
+            "produce MB/s": result["produce records/s"] * SIZE / 1e6,
+            "consume MB/s": result["consume records/s"] * SIZE / 1e6,
+            "server cpu s produce": middle - before, "server cpu s consume": after - middle,
+            "ack p50 ms": acked[len(acked) // 2], "ack p99 ms": acked[len(acked) * 99 // 100],
+            "seen p50 ms": seen[len(seen) // 2], "seen p99 ms": seen[len(seen) * 99 // 100],
+            "MB after": servers.used(pid)[1],
+        }
 
 
-servers = {"thalweg": thalweg} | ({"kafka": kafka} if len(sys.argv) > 2 else {})
-results = {name: [] for name in servers}
+results = {name: [] for name in servers.chosen()}
 for run in range(RUNS):
-    for place, (name, command) in enumerate(servers.items()):
-        results[name].append(one_run(name, command, 29000 + 100 * run + 10 * place))
+    for place, (name, command) in enumerate(servers.chosen().items()):
+        results[name].append(one_run(command, 29000 + 100 * run + 10 * place))
         print(f"run {run + 1} of {RUNS}: {name} done", file=sys.stderr, flush=True)
 print(f"{RECORDS} records of {SIZE} bytes, {PARTITIONS} partitions, acks={ACKS}, {RUNS} runs, medians")
 for what in results["thalweg"][0]:
