@@ -40,6 +40,7 @@ TESTS = [
     ("test_psycopg", "psycopg"),
     ("test_java", None),
     ("test_kafkajs", None),
+    ("test_franz_go", None),
 ]
 TEST_SECONDS = 90
 
