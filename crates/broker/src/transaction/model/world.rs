@@ -1,6 +1,8 @@
 //! The world of the model: logs that may lose their ends, markers on their way, clients that
 //! send again, and the real coordinator in the middle.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -19,6 +21,8 @@ use crate::options::TransactionOptions;
 const ID: &str = "tx";
 const PARTITIONS: usize = 2;
 const TIMEOUT_MS: i32 = 1_000;
+/// Together they are as long as a timeout.
+const WAITS_MAX: usize = 2;
 
 /// What a client does, in order. Each is sent again until it is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,8 +119,13 @@ pub(super) struct World {
     promises: Promises,
     /// Clients that were initialised, and as which producer.
     initialised: Vec<(usize, (i64, i16))>,
+    /// Markers that a log did not take, for their epoch is one of before.
+    stale_markers: usize,
     crashes: usize,
-    timeouts: usize,
+    crashes_max: usize,
+    waits: usize,
+    /// When the server started: its monotonic clock begins then.
+    booted_ms: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,7 +136,8 @@ pub(super) enum Step {
     SyncPartition(usize),
     WriteMarker(usize),
     Marked(usize),
-    Timeout,
+    /// Time passes: half a timeout.
+    Wait,
     /// Which unsynced ends are lost: bit 0 of the state, the others of the partitions.
     Crash(u8),
 }
@@ -154,8 +164,11 @@ impl World {
             lost: Vec::new(),
             promises: Promises::default(),
             initialised: Vec::new(),
+            stale_markers: 0,
             crashes: 0,
-            timeouts: 0,
+            crashes_max: 1,
+            waits: 0,
+            booted_ms: 0,
         };
         if epoch >= 0 {
             let known = Transaction {
@@ -170,8 +183,14 @@ impl World {
         world
     }
 
+    /// With so many crashes at most, instead of one.
+    pub(super) fn with_crashes(mut self, most: usize) -> Self {
+        self.crashes_max = most;
+        self
+    }
+
     fn now(&self) -> Now {
-        Now { monotonic_ms: self.now_ms, wall_ms: self.now_ms as i64 }
+        Now { monotonic_ms: self.now_ms - self.booted_ms, wall_ms: self.now_ms as i64 }
     }
 
     fn store(&mut self, change: Change) {
@@ -289,10 +308,10 @@ impl World {
                 steps.push(Step::Marked(number));
             }
         }
-        if self.timeouts == 0 && self.state_of(State::Ongoing) {
-            steps.push(Step::Timeout);
+        if self.waits < WAITS_MAX && self.state_of(State::Ongoing) {
+            steps.push(Step::Wait);
         }
-        if self.crashes == 0 {
+        if self.crashes < self.crashes_max {
             steps.extend(
                 (0..1 << (1 + PARTITIONS)).filter(|bits| self.loses(*bits)).map(Step::Crash),
             );
@@ -331,9 +350,9 @@ impl World {
                 let Markers { id, producer, .. } = self.jobs.remove(number).markers;
                 self.step(0, Event::Marked { id, producer });
             }
-            Step::Timeout => {
-                self.timeouts += 1;
-                self.now_ms += TIMEOUT_MS as u64;
+            Step::Wait => {
+                self.waits += 1;
+                self.now_ms += TIMEOUT_MS as u64 / 2;
                 self.fire_timers();
             }
             Step::Crash(bits) => self.crash(bits),
@@ -438,6 +457,8 @@ impl World {
         if producer.1 >= self.partitions[partition].epoch(producer.0) {
             let commit = markers.outcome == ControlKind::Commit;
             self.partitions[partition].entries.push(Entry::Marker { producer, commit });
+        } else {
+            self.stale_markers += 1;
         }
     }
 
@@ -454,6 +475,7 @@ impl World {
             partition.durable = partition.entries.len();
         }
         self.coordinator = Coordinator::new(TransactionOptions::default());
+        self.booted_ms = self.now_ms;
         let now = self.now();
         for (offset, (key, value)) in self.state.iter().enumerate() {
             let id = record::decode_key(key).expect("own key");
@@ -470,79 +492,15 @@ impl World {
         }
     }
 
-    /// Finishes all work, with the clients gone.
-    pub(super) fn drain(&mut self) {
-        loop {
-            let steps = self.steps();
-            let work = |step: &Step| {
-                !matches!(
-                    step,
-                    Step::Client(_) | Step::ArriveLate(_) | Step::Crash(_) | Step::Timeout
-                )
-            };
-            if let Some(step) = steps.into_iter().find(work) {
-                self.take(step);
-            } else if self.state_of(State::Ongoing) {
-                self.now_ms += TIMEOUT_MS as u64;
-                self.fire_timers();
-            } else {
-                return;
-            }
-        }
-    }
-
-    /// Holds what readers of committed records see against what clients were told.
-    pub(super) fn check(&self) {
-        let mut outcomes: BTreeMap<Tag, bool> = BTreeMap::new();
-        for partition in &self.partitions {
-            let mut open: Vec<(i64, Tag, bool)> = Vec::new();
-            for entry in &partition.entries {
-                match *entry {
-                    Entry::Data { producer: (id, _), tag, is_zombies } => {
-                        open.push((id, tag, is_zombies));
-                    }
-                    Entry::Marker { producer: (id, _), commit } => {
-                        for (_, tag, is_zombies) in open.extract_if(.., |(of, ..)| *of == id) {
-                            outcomes.insert(tag, commit);
-                            let wrong = commit && is_zombies;
-                            assert!(!wrong, "a zombie's record is committed: {tag:?}");
-                        }
-                    }
-                }
-            }
-            assert!(open.is_empty(), "a transaction is left open: {open:?}");
-        }
-        for (tag, committed) in &outcomes {
-            let other = |(of, is): (&Tag, &bool)| {
-                (of.client, of.transaction) == (tag.client, tag.transaction) && is != committed
-            };
-            assert!(!outcomes.iter().any(other), "half a transaction is committed: {outcomes:?}");
-        }
-        for ((client, transaction), committed) in &self.promises.ended {
-            let of = |tag: &&Tag| (tag.client, tag.transaction) == (*client, *transaction);
-            if *committed {
-                for tag in self.promises.acknowledged.iter().filter(of) {
-                    assert_eq!(outcomes.get(tag), Some(&true), "lost though committed: {tag:?}");
-                }
-            } else {
-                let wrong = outcomes.iter().find(|(tag, is)| of(tag) && **is);
-                assert_eq!(wrong, None, "committed though aborted");
-            }
-        }
-    }
-
-    /// What there is to see when a check fails.
-    pub(super) fn dump(&self) -> String {
-        format!("{:?}\n{:?}", self.partitions, self.clients)
-    }
-
     /// Tells apart worlds that may go on differently.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let waiting = format!("{:?}{:?}{:?}", self.coordinator, self.held, self.jobs);
-        (waiting, &self.state, self.state_durable, self.now_ms, self.next_id).hash(&mut hasher);
+        (waiting, &self.state, self.state_durable, self.next_id).hash(&mut hasher);
+        (self.now_ms, self.booted_ms, self.waits, self.crashes, self.stale_markers)
+            .hash(&mut hasher);
         (&self.partitions, &self.clients, &self.lost).hash(&mut hasher);
-        (&self.promises, &self.initialised, self.crashes, self.timeouts).hash(&mut hasher);
+        (&self.promises, &self.initialised).hash(&mut hasher);
         hasher.finish()
     }
 }
