@@ -95,6 +95,10 @@ pub enum ErrorCode {
     SinkMismatch,
     /// An expression failed on a value.
     Execution,
+    /// A value or constant is longer than what is possible.
+    TooLarge,
+    /// The statement needs more memory than it is allowed.
+    OutOfMemory,
     /// A defect of Thalweg.
     Internal,
 }
@@ -120,6 +124,8 @@ impl ErrorCode {
             Self::NotSupported => "not-supported",
             Self::SinkMismatch => "sink-mismatch",
             Self::Execution => "execution-error",
+            Self::TooLarge => "too-large",
+            Self::OutOfMemory => "out-of-memory",
             Self::Internal => "internal-error",
         }
     }
@@ -144,6 +150,8 @@ impl ErrorCode {
             Self::NotSupported => "0A000",
             Self::SinkMismatch => "42P10",
             Self::Execution => "22000",
+            Self::TooLarge => "54000",
+            Self::OutOfMemory => "53200",
             Self::Internal => "XX000",
         }
     }
@@ -282,6 +290,7 @@ impl From<thalweg_stream::error::StreamError> for SqlError {
         let code = match &error {
             StreamError::Invalid(_) => ErrorCode::InvalidArgument,
             StreamError::Internal(_) => ErrorCode::Internal,
+            StreamError::OverBudget { .. } => ErrorCode::OutOfMemory,
             _ => ErrorCode::Execution,
         };
         Self::new(code, error.to_string())

@@ -3,17 +3,19 @@
 
 use std::ops::ControlFlow;
 
+use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    CaseWhen, Expr, Function, FunctionArguments, Ident, ObjectName, Query, Select, Value, VisitMut,
-    VisitorMut,
+    BinaryOperator, CaseWhen, Expr, Function, FunctionArguments, Ident, ObjectName, Query, Select,
+    Value, VisitMut, VisitorMut,
 };
 
 use crate::error::{Result, Span, SqlError};
 use crate::functions::signature::{Body, Special};
 use crate::functions::{registry, udf::PLACE};
 use crate::parser::dialect::call;
-use crate::plan::rewrite::{Rewriter, positional};
+use crate::plan::rewrite::{Rewriter, cast, positional};
 use crate::session::Session;
+use crate::types::SqlType;
 
 /// Rewrites a query in place.
 pub(super) fn query(query: &mut Query, session: &Session) -> Result<()> {
@@ -80,20 +82,22 @@ impl AdHocRewriter<'_> {
         let now = || plain("now", Vec::new());
         Ok(match special {
             Special::If => match <[Expr; 3]>::try_from(arguments) {
-                Ok([condition, result, otherwise]) => Expr::Case {
-                    case_token: sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
-                    end_token: sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
-                    operand: None,
-                    conditions: vec![CaseWhen { condition, result }],
-                    else_result: Some(Box::new(otherwise)),
-                },
+                Ok([condition, result, otherwise]) => choice(condition, result, otherwise),
                 Err(_) => return Err(self.refuse("IF with other than 3 arguments", function)),
             },
             Special::Coalesce => plain("coalesce", arguments),
-            Special::NullIf => plain("nullif", arguments),
-            Special::Now | Special::Proctime | Special::LocalNow => now(),
-            Special::CurrentDate => plain("current_date", Vec::new()),
-            Special::CurrentTime => plain("current_time", Vec::new()),
+            Special::NullIf => match <[Expr; 2]>::try_from(arguments) {
+                Ok([value, other]) => {
+                    let (left, right) = (Box::new(value.clone()), Box::new(other));
+                    let equal = Expr::BinaryOp { left, op: BinaryOperator::Eq, right };
+                    choice(equal, Expr::Value(Value::Null.into()), value)
+                }
+                Err(_) => return Err(self.refuse("NULLIF with other than 2 arguments", function)),
+            },
+            Special::Now | Special::Proctime => cast(now(), &SqlType::TimestampLtz(3)),
+            Special::LocalNow => cast(now(), &SqlType::Timestamp(3)),
+            Special::CurrentDate => cast(now(), &SqlType::Date),
+            Special::CurrentTime => cast(now(), &SqlType::Time(0)),
             Special::UnixNow if arguments.is_empty() => plain("to_unixtime", vec![now()]),
             Special::UnixNow => plain("$parse_unix", arguments),
             Special::Row => plain("struct", arguments),
@@ -109,6 +113,17 @@ impl AdHocRewriter<'_> {
     fn refuse(&self, what: &str, function: &Function) -> SqlError {
         let span = sqlparser::ast::Spanned::span(function);
         SqlError::not_supported(format!("{what} is not supported")).at(Span::from_parser(span))
+    }
+}
+
+/// `CASE WHEN condition THEN result ELSE otherwise END`.
+fn choice(condition: Expr, result: Expr, otherwise: Expr) -> Expr {
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result }],
+        else_result: Some(Box::new(otherwise)),
     }
 }
 
@@ -134,8 +149,8 @@ fn simple_name(function: &mut Function) -> Option<String> {
 }
 
 /// Operators that are functions of ours.
-fn is_ours(op: &sqlparser::ast::BinaryOperator) -> bool {
-    use sqlparser::ast::BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus, StringConcat};
+fn is_ours(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus, StringConcat};
     matches!(op, Plus | Minus | Multiply | Divide | Modulo | StringConcat)
 }
 

@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Ident, ObjectName, Query, TableAlias, TableFactor, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Ident, ObjectName, Query, TableAlias, TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+};
 
 use crate::catalog::{CatalogObject, FullName, ViewObject};
 use crate::error::{Result, SqlError};
@@ -74,7 +76,11 @@ impl Expander<'_> {
         let alias = alias.take().unwrap_or_else(|| alias_of(&full.name));
         match self.session.catalog().get(&full) {
             Some(CatalogObject::View(view)) if !view.materialized => {
-                let subquery = self.view(&view)?;
+                let (subquery, columns) = self.view(&view)?;
+                let mut alias = alias;
+                if alias.columns.is_empty() {
+                    alias.columns = columns;
+                }
                 *factor = TableFactor::Derived {
                     lateral: false,
                     subquery: Box::new(subquery),
@@ -100,13 +106,18 @@ impl Expander<'_> {
         Ok(())
     }
 
-    fn view(&mut self, view: &ViewObject) -> Result<Query> {
+    /// A view's query, and the names that it gives its columns.
+    fn view(&mut self, view: &ViewObject) -> Result<(Query, Vec<TableAliasColumnDef>)> {
         let what = format!("view `{}`", view.name);
         let parsed =
             crate::parser::parse_one(&view.definition).map_err(|error| error.inside(&what))?;
         let Statement::CreateView(create) = parsed.statement else {
             return Err(SqlError::internal(format!("{what} is no view")));
         };
+        let columns = create.columns.into_iter().map(|ident| TableAliasColumnDef {
+            name: Ident::with_quote('`', ident.value),
+            data_type: None,
+        });
         let mut query = *create.query;
         let state = SessionState {
             catalog: view.context_catalog.clone(),
@@ -115,7 +126,7 @@ impl Expander<'_> {
         };
         expand_in(&mut query, self.session, &state, self.depth + 1, self.tables)
             .map_err(|error| error.inside(&what))?;
-        Ok(query)
+        Ok((query, columns.collect()))
     }
 }
 

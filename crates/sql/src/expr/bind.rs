@@ -593,7 +593,10 @@ fn refuse(expr: &Expr) -> SqlError {
 }
 
 /// A constant with Flink's type: the smallest that Flink gives it.
-fn literal(value: &ScalarValue) -> Result<TypedExpr> {
+///
+/// # Errors
+/// Constants that Flink has no type for.
+pub(crate) fn literal(value: &ScalarValue) -> Result<TypedExpr> {
     Ok(match value {
         ScalarValue::Null => TypedExpr::null(SqlType::Null),
         ScalarValue::Int64(Some(number)) => match i32::try_from(*number) {

@@ -10,4 +10,5 @@ mod robustness;
 pub(crate) mod scalar;
 pub(crate) mod signature;
 pub(crate) mod udf;
+pub(crate) mod udf_cast;
 pub(crate) mod values;

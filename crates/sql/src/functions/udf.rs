@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -147,7 +147,7 @@ impl ScalarUDFImpl for FlinkFunction {
             Ok(None) => self.special_type(&types),
             Err(_) => SqlType::STRING,
         };
-        Ok(Arc::new(Field::new(self.def.name, returns.to_arrow(), true)))
+        Ok(Arc::new(returns.to_field(self.def.name, true)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -186,30 +186,44 @@ impl FlinkFunction {
         wanted: &SqlType,
         rows: usize,
     ) -> Result<ColumnarValue, String> {
-        // DataFusion has several layouts of text; kernels know one.
-        let value = match value {
-            ColumnarValue::Array(array) if *array.data_type() != given.to_arrow() => {
-                let array = datafusion::arrow::compute::cast(array, &given.to_arrow())
-                    .map_err(|error| error.to_string())?;
-                ColumnarValue::Array(array)
-            }
-            ColumnarValue::Scalar(scalar) if scalar.data_type() != given.to_arrow() => {
-                ColumnarValue::Scalar(
-                    scalar.cast_to(&given.to_arrow()).map_err(|error| error.to_string())?,
-                )
-            }
-            other => other.clone(),
-        };
+        let value = in_our_layout(value, given)?;
         if given == wanted {
             return Ok(value);
         }
         let cast = cast::bind(given, wanted, false, self.zone)
             .ok_or_else(|| format!("cannot cast {given} to {wanted}"))?;
-        if let ColumnarValue::Scalar(_) = value {
-            let array = cast.kernel.run(&[value], 1)?;
-            let scalar = ScalarValue::try_from_array(&array, 0);
-            return scalar.map(ColumnarValue::Scalar).map_err(|error| error.to_string());
-        }
-        Ok(ColumnarValue::Array(cast.kernel.run(&[value], rows)?))
+        run_cast(&cast, value, rows)
     }
+}
+
+/// DataFusion has several layouts of text and other values; kernels know one.
+pub(super) fn in_our_layout(
+    value: &ColumnarValue,
+    given: &SqlType,
+) -> Result<ColumnarValue, String> {
+    let layout = given.to_arrow();
+    Ok(match value {
+        ColumnarValue::Array(array) if *array.data_type() != layout => {
+            let array = datafusion::arrow::compute::cast(array, &layout);
+            ColumnarValue::Array(array.map_err(|error| error.to_string())?)
+        }
+        ColumnarValue::Scalar(scalar) if scalar.data_type() != layout => {
+            ColumnarValue::Scalar(scalar.cast_to(&layout).map_err(|error| error.to_string())?)
+        }
+        other => other.clone(),
+    })
+}
+
+/// Casts a value; a constant stays one.
+pub(super) fn run_cast(
+    cast: &cast::Cast,
+    value: ColumnarValue,
+    rows: usize,
+) -> Result<ColumnarValue, String> {
+    if let ColumnarValue::Scalar(_) = value {
+        let array = cast.kernel.run(&[value], 1)?;
+        let scalar = ScalarValue::try_from_array(&array, 0);
+        return scalar.map(ColumnarValue::Scalar).map_err(|error| error.to_string());
+    }
+    Ok(ColumnarValue::Array(cast.kernel.run(&[value], rows)?))
 }

@@ -50,10 +50,17 @@ impl fmt::Debug for Kernel {
     }
 }
 
+const TOO_LARGE: &str = "would have more than";
+
+/// Whether a kernel failed because its result would be too large.
+pub(crate) fn is_too_large(error: &str) -> bool {
+    error.contains(TOO_LARGE)
+}
+
 /// Refuses a value that would be too long, before it is made.
 pub(crate) fn check_value_bytes(bytes: usize) -> Result<(), KernelError> {
     if bytes > MAX_VALUE_BYTES {
-        return Err(format!("the result would have more than {} MiB", MAX_VALUE_BYTES >> 20));
+        return Err(format!("the result {TOO_LARGE} {} MiB", MAX_VALUE_BYTES >> 20));
     }
     Ok(())
 }
@@ -62,7 +69,7 @@ pub(crate) fn check_value_bytes(bytes: usize) -> Result<(), KernelError> {
 fn check_array_bytes(bytes: usize) -> Result<(), KernelError> {
     if bytes > MAX_ARRAY_BYTES {
         let limit = MAX_ARRAY_BYTES >> 20;
-        return Err(format!("the results of one batch would have more than {limit} MiB"));
+        return Err(format!("the results of one batch {TOO_LARGE} {limit} MiB"));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use datafusion::common::{DataFusionError, SchemaError};
 
 use crate::error::{ErrorCode, Span, SqlError};
+use crate::functions::{aggregate, registry};
 use crate::suggest;
 
 /// Turns an error of DataFusion's planner into ours, with its place where it is known.
@@ -71,6 +72,11 @@ fn from_plan(message: &str) -> SqlError {
             "add it to GROUP BY, or take MAX({column}) or another aggregate of it"
         ));
     }
+    if let Some(name) = invalid_function(&message) {
+        let names = registry::names().chain(aggregate::names());
+        return SqlError::new(ErrorCode::UnknownFunction, format!("there is no function `{name}`"))
+            .with_hint(suggest::did_you_mean(name, names));
+    }
     if message.starts_with("Cannot create filter with non-boolean predicate") {
         return SqlError::new(ErrorCode::TypeMismatch, "a condition must be BOOLEAN");
     }
@@ -82,6 +88,12 @@ fn from_plan(message: &str) -> SqlError {
         ErrorCode::InvalidArgument
     };
     SqlError::new(code, message)
+}
+
+/// The function that DataFusion does not know.
+fn invalid_function(message: &str) -> Option<&str> {
+    let (name, _) = message.strip_prefix("Invalid function '")?.split_once('\'')?;
+    Some(name)
 }
 
 /// The column that DataFusion misses in GROUP BY.

@@ -363,7 +363,8 @@ fn typed_string(typed: sqlparser::ast::TypedString, span: ParserSpan) -> Result<
     Ok(cast(Expr::Value(typed.value), &sql_type))
 }
 
-fn cast(expr: Expr, sql_type: &SqlType) -> Expr {
+/// `CAST(expr AS sql_type)`.
+pub(crate) fn cast(expr: Expr, sql_type: &SqlType) -> Expr {
     let name = ObjectName::from(vec![Ident::new(sql_type.to_string())]);
     Expr::Cast {
         kind: CastKind::Cast,

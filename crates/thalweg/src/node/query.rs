@@ -14,7 +14,7 @@ use thalweg_sql::error::{ErrorCode, SqlError};
 use super::Node;
 use super::bounded_read::read_table;
 
-/// Bytes that one query may hold, its inputs not counted.
+/// Bytes that one query may hold, with its inputs and its result.
 const QUERY_BYTES_MAX: usize = 512 << 20;
 
 impl Node {
