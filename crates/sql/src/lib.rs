@@ -48,7 +48,7 @@ mod suggest;
 pub mod types;
 
 pub use explain::explain;
-pub use expr::zone::SessionZone;
+pub use expr::zone::{SessionZone, TIME_ZONE_VERSION};
 pub use plan::{PlannedInsert, PlannedJob, QueryShape, fingerprint};
 pub use session::{Outcome, Session, SessionState};
 

@@ -124,10 +124,13 @@ impl Header {
                 header.sinks.iter().map(|sink| format!("{}: {}", sink.key, sink.partitions));
             sinks.collect::<Vec<_>>().join(", ")
         };
+        // Of journals that were written before it was recorded.
+        let any_zones = self.time_zone_version.is_empty();
+        let zones = if any_zones { &now.time_zone_version } else { &self.time_zone_version };
         let fixed = [
             ("parallelism", self.parallelism.to_string(), now.parallelism.to_string()),
             ("result version", self.result_version.to_string(), now.result_version.to_string()),
-            ("time zones", self.time_zone_version.clone(), now.time_zone_version.clone()),
+            ("time zones", zones.clone(), now.time_zone_version.clone()),
             ("output partitions", partitions(self), partitions(now)),
         ];
         for (what, saved, asked) in fixed {

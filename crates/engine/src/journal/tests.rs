@@ -215,6 +215,17 @@ fn the_seam_between_two_producer_ids_fences() {
     log.close().unwrap();
 }
 
+#[test]
+fn a_journal_is_replayed_with_its_own_time_zones() {
+    let saved = header();
+    let now = Header { time_zone_version: "2026b".into(), ..header() };
+    let error = saved.check(&now, false).unwrap_err().to_string();
+    assert!(error.contains("time zones '2026a' is needed to replay the journal"), "{error}");
+    saved.check(&now, true).unwrap();
+    let unknown = Header { time_zone_version: String::new(), ..header() };
+    unknown.check(&now, false).unwrap();
+}
+
 /// A log that gives the first batch whatever is asked for.
 struct Stale(Arc<dyn PartitionLog>);
 

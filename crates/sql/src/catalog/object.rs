@@ -254,10 +254,14 @@ pub struct FunctionObject {
 /// A job that runs, as far as SQL sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobObject {
+    /// Its id; several jobs may have one name.
+    pub id: u64,
     /// Its name.
     pub name: String,
     /// The statement.
     pub sql: String,
     /// Objects that it reads and writes; they cannot be dropped meanwhile.
     pub uses: Vec<FullName>,
+    /// The view that it keeps, if it does. It can be dropped, and its job ends then.
+    pub view: Option<FullName>,
 }

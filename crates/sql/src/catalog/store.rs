@@ -26,7 +26,7 @@ struct Inner {
     next_id: u64,
     databases: BTreeMap<(String, String), ObjectId>,
     objects: BTreeMap<FullName, CatalogObject>,
-    jobs: BTreeMap<String, JobObject>,
+    jobs: BTreeMap<u64, JobObject>,
 }
 
 /// A catalog as it was, to go back to.
@@ -188,8 +188,8 @@ impl Catalog {
             return Err(SqlError::new(ErrorCode::WrongObjectType, message)
                 .with_hint(format!("DROP {} {name}", is.to_uppercase())));
         }
-        let own = name.to_string();
-        let user = inner.jobs.values().find(|job| job.name != own && job.uses.contains(name));
+        let mut jobs = inner.jobs.values();
+        let user = jobs.find(|job| job.view.as_ref() != Some(name) && job.uses.contains(name));
         if let Some(job) = user {
             let message = format!("{} `{name}` is used by job `{}`", kind.name(), job.name);
             return Err(SqlError::new(ErrorCode::DependentObjects, message)
@@ -198,17 +198,31 @@ impl Catalog {
         inner.objects.remove(name).ok_or_else(|| SqlError::internal("object vanished"))
     }
 
-    /// Notes a job, so that what it uses cannot be dropped.
-    pub fn add_job(&self, job: JobObject) {
-        self.inner.write().jobs.insert(job.name.clone(), job);
+    /// Notes a job before it starts, so that what it uses cannot be dropped from now on.
+    ///
+    /// # Errors
+    /// Something that it uses was dropped since it was planned.
+    pub fn add_job(&self, job: JobObject) -> Result<()> {
+        let mut inner = self.inner.write();
+        if let Some(gone) = job.uses.iter().find(|name| !inner.objects.contains_key(name)) {
+            let message = format!("`{gone}`, which job `{}` uses, was dropped meanwhile", job.name);
+            return Err(SqlError::new(ErrorCode::UnknownTable, message));
+        }
+        inner.jobs.insert(job.id, job);
+        Ok(())
     }
 
-    /// Forgets a job.
-    pub fn remove_job(&self, name: &str) {
-        self.inner.write().jobs.remove(name);
+    /// Notes a job that comes back from a record, whatever was dropped under it.
+    pub fn put_job(&self, job: JobObject) {
+        self.inner.write().jobs.insert(job.id, job);
     }
 
-    /// All jobs, by name.
+    /// Forgets a job that has ended, or did not start.
+    pub fn remove_job(&self, id: u64) {
+        self.inner.write().jobs.remove(&id);
+    }
+
+    /// All jobs, by id.
     pub fn jobs(&self) -> Vec<JobObject> {
         self.inner.read().jobs.values().cloned().collect()
     }

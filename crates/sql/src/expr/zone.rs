@@ -5,6 +5,10 @@ use std::str::FromStr;
 
 use chrono::{MappedLocalTime, NaiveDateTime, Offset, TimeZone};
 
+/// Version of the tz database that expressions use, such as `2025b`. A job's journal pins
+/// it: other data may give other results.
+pub const TIME_ZONE_VERSION: &str = chrono_tz::IANA_TZDB_VERSION;
+
 /// A zone in which `TIMESTAMP_LTZ` is shown and read (`table.local-time-zone`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SessionZone {
@@ -113,5 +117,7 @@ mod tests {
         assert_eq!(fixed.to_string(), "-05:30");
         assert_eq!(fixed.to_instant(fixed.to_local(1234)), 1234);
         assert!("Mars/Base".parse::<SessionZone>().is_err());
+        let (year, release) = TIME_ZONE_VERSION.split_at(4);
+        assert!(year.parse::<u16>().unwrap() >= 2025 && release.len() == 1, "{TIME_ZONE_VERSION}");
     }
 }

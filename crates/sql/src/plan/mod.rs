@@ -32,7 +32,9 @@ use thalweg_stream::graph::{Graph, Operator};
 use thalweg_stream::table::TableSpec;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::catalog::{Catalog, CatalogObject, Column, ColumnSource, FullName, TableObject};
+use crate::catalog::{
+    Catalog, CatalogObject, Column, ColumnSource, FullName, JobObject, TableObject,
+};
 use crate::error::{ErrorCode, Result, SqlError};
 use crate::expr::bind::BindContext;
 use crate::parser::{CreateMaterializedView, Insert};
@@ -66,6 +68,20 @@ pub struct PlannedJob {
     pub view: Option<FullName>,
     /// Hash of the plan: equal for equal plans, on any machine.
     pub fingerprint: String,
+}
+
+impl PlannedJob {
+    /// What [`crate::catalog::Catalog::add_job`] keeps of it: under its id, and the name that
+    /// it runs under.
+    pub fn to_object(&self, id: u64, name: &str, sql: &str) -> JobObject {
+        JobObject {
+            id,
+            name: name.to_owned(),
+            sql: sql.to_owned(),
+            uses: self.uses.clone(),
+            view: self.view.clone(),
+        }
+    }
 }
 
 /// What an `INSERT` is.

@@ -73,17 +73,33 @@ fn create_and_drop_follow_if_exists() {
 #[test]
 fn a_table_that_a_job_uses_stays() {
     let mut session = session(TABLE);
-    let name = session.object(&parser::Name::new(["t"])).unwrap().name().clone();
-    session.catalog().add_job(thalweg_sql::catalog::JobObject {
-        name: "job".into(),
-        sql: "INSERT ...".into(),
-        uses: vec![name],
-    });
+    let sql = "CREATE MATERIALIZED VIEW v AS SELECT part FROM t";
+    let create = parser::parse_one(sql).unwrap().statement;
+    let Statement::CreateMaterializedView(create) = create else { panic!() };
+    let (view, _) = session.create_materialized_view(&create).unwrap().unwrap();
+    let insert = crate::support::job(&session, "INSERT INTO t (id) SELECT id FROM t");
+    // Two jobs of one name, and the job of a view.
+    let catalog = session.catalog().clone();
+    for id in [1, 2] {
+        catalog.add_job(insert.to_object(id, "job", "INSERT ...")).unwrap();
+    }
+    catalog.add_job(view.to_object(3, "v", sql)).unwrap();
+    catalog.remove_job(1);
     let error = run(&mut session, "DROP TABLE t").unwrap_err();
     assert_eq!(error.sqlstate(), "2BP01");
     assert_eq!(error.hint.unwrap(), "stop it first: STOP JOB 'job'");
-    session.catalog().remove_job("job");
+    catalog.remove_job(2);
+    let error = run(&mut session, "DROP TABLE t").unwrap_err();
+    assert_eq!(error.hint.unwrap(), "stop it first: STOP JOB 'v'");
+    // A view goes with its job.
+    run(&mut session, "DROP MATERIALIZED VIEW v").unwrap();
+    catalog.remove_job(3);
     run(&mut session, "DROP TABLE t").unwrap();
+    let error = catalog.add_job(insert.to_object(4, "job", "INSERT ...")).unwrap_err();
+    assert_eq!(error.sqlstate(), "42P01", "{error}");
+    assert!(catalog.jobs().is_empty());
+    catalog.put_job(insert.to_object(4, "job", "INSERT ..."));
+    assert_eq!(catalog.jobs().len(), 1);
 }
 
 #[test]

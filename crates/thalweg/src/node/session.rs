@@ -326,7 +326,10 @@ pub(super) fn new_job(
     sql: &str,
     state: &SessionState,
 ) -> NewJob {
-    let mut options = thalweg_engine::JobOptions::default();
+    let mut options = thalweg_engine::JobOptions {
+        time_zone_version: thalweg_sql::TIME_ZONE_VERSION.to_owned(),
+        ..thalweg_engine::JobOptions::default()
+    };
     let settings = &state.settings;
     let groups = settings.get("pipeline.max-parallelism").and_then(|text| text.parse().ok());
     options.key_groups = groups.unwrap_or(options.key_groups);
