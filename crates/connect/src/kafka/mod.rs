@@ -15,6 +15,7 @@ mod records;
 pub(crate) mod sink;
 mod source;
 pub(crate) mod topic;
+mod watchers;
 
 use std::sync::Arc;
 
@@ -70,7 +71,9 @@ pub(crate) fn source(cluster: &Cluster, table: &TableSpec, columns: &[usize]) ->
         default_partitions: cluster.default_partitions,
         positions: cluster.positions.clone(),
         committed: cluster.committed.clone(),
+        clock: cluster.env.clock.clone(),
         state: Default::default(),
+        watchers: Default::default(),
     }))
 }
 

@@ -71,6 +71,18 @@ pub(crate) enum Reset {
     Fail,
 }
 
+/// When a topic is looked at for new partitions (`scan.topic-partition-discovery.interval`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Discovery {
+    /// As often as the job asks for splits, every few seconds: on our own log it costs
+    /// nothing. Flink's default is 5 minutes.
+    WhenAsked,
+    /// After so many milliseconds each time.
+    Every(Millis),
+    /// When reading starts, and not again.
+    Once,
+}
+
 /// Which partition a record goes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Partitioner {
@@ -89,6 +101,7 @@ pub(crate) struct KafkaOptions {
     pub(crate) group: Option<String>,
     pub(crate) start: OffsetSpec,
     pub(crate) end: Option<OffsetSpec>,
+    pub(crate) discovery: Discovery,
     pub(crate) partitioner: Partitioner,
     pub(crate) compression: Compression,
 }
@@ -122,6 +135,7 @@ impl KafkaOptions {
             group,
             start,
             end,
+            discovery: discovery(options)?,
             partitioner: options.choice(
                 "sink.partitioner",
                 &[
@@ -138,6 +152,18 @@ impl KafkaOptions {
             )?,
         })
     }
+}
+
+fn discovery(options: &Options<'_>) -> Result<Discovery> {
+    let option = "scan.topic-partition-discovery.interval";
+    Ok(match options.duration_ms(option)? {
+        None => Discovery::WhenAsked,
+        Some(0) => Discovery::Once,
+        Some(interval) => {
+            let interval = Millis::try_from(interval);
+            Discovery::Every(interval.map_err(|_| options.wrong(option, "a shorter time span"))?)
+        }
+    })
 }
 
 /// Where reading starts. Without the option: where the group stands, else at the earliest
@@ -243,6 +269,20 @@ mod tests {
         );
         assert!(start(&[("scan.startup.mode", "timestamp")]).unwrap_err().contains("required"));
         assert!(start(&[("scan.startup.mode", "newest")]).unwrap_err().contains("one of"));
+    }
+
+    #[test]
+    fn the_interval_of_discovery_is_a_time_span() {
+        let discovery = |span: &str| {
+            let option = ("scan.topic-partition-discovery.interval", span);
+            parse(&[option]).map(|parsed| parsed.discovery)
+        };
+        assert_eq!(parse(&[]).map(|parsed| parsed.discovery), Ok(Discovery::WhenAsked));
+        assert_eq!(discovery("0"), Ok(Discovery::Once));
+        assert_eq!(discovery("0 s"), Ok(Discovery::Once));
+        assert_eq!(discovery("1500 ms"), Ok(Discovery::Every(1500)));
+        assert_eq!(discovery("5 min"), Ok(Discovery::Every(300_000)));
+        assert!(discovery("often").unwrap_err().contains("time span"));
     }
 
     #[test]

@@ -8,18 +8,21 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use parking_lot::Mutex;
+use thalweg_core::env::Clock;
 use thalweg_core::ids::{Offset, TopicPartition};
 use thalweg_core::partition_log::{LogStore, PartitionLog, TopicMeta, Waker, Watch};
+use thalweg_core::time::Millis;
 use thalweg_stream::StreamError;
 use thalweg_stream::error::Result;
 use thalweg_stream::source::{Position, Source, SplitInfo, SplitReader};
 
 use super::columns::Layout;
 use super::fetch::{Feed, Waiting};
-use super::options::{KafkaOptions, OffsetSpec, Reset};
+use super::options::{Discovery, KafkaOptions, OffsetSpec, Reset};
 use super::reader::{PartitionReader, offset, position};
 use super::records::PartitionRecords;
 use super::topic::open_or_create;
+use super::watchers::Watchers;
 use crate::registry::{CommittedOffsets, PositionPublisher};
 
 /// Records of a topic as rows.
@@ -33,7 +36,9 @@ pub(crate) struct KafkaSource {
     pub(crate) default_partitions: i32,
     pub(crate) positions: Option<PositionPublisher>,
     pub(crate) committed: Option<CommittedOffsets>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) state: Mutex<State>,
+    pub(crate) watchers: Arc<Watchers>,
 }
 
 /// What the source remembers between calls.
@@ -43,8 +48,18 @@ pub(crate) struct State {
     /// beginning, and start-up options do not move under a running job.
     splits: BTreeMap<i32, SplitInfo>,
     listed: bool,
+    /// When the topic is looked at again for new partitions; `None`: whenever asked.
+    look_at: Option<Millis>,
     feeds: BTreeMap<i32, Arc<Feed>>,
     waiting: Waiting,
+}
+
+impl State {
+    fn sorted(&self) -> Vec<SplitInfo> {
+        let mut splits: Vec<_> = self.splits.values().cloned().collect();
+        splits.sort_by(|left, right| left.id.cmp(&right.id));
+        splits
+    }
 }
 
 impl KafkaSource {
@@ -136,8 +151,12 @@ fn parse_split(id: &str) -> Result<i32> {
 
 impl Source for KafkaSource {
     fn splits(&self) -> Result<Vec<SplitInfo>> {
-        let meta = self.topic()?;
         let mut state = self.state.lock();
+        let now = self.clock.wall_ms();
+        if state.listed && state.look_at.is_some_and(|at| now < at) {
+            return Ok(state.sorted());
+        }
+        let meta = self.topic()?;
         let late = state.listed;
         for partition in 0..meta.partitions {
             // A bounded source reads what was there at its start.
@@ -148,9 +167,14 @@ impl Source for KafkaSource {
             state.splits.insert(partition, split);
         }
         state.listed = true;
-        let mut splits: Vec<_> = state.splits.values().cloned().collect();
-        splits.sort_by(|left, right| left.id.cmp(&right.id));
-        Ok(splits)
+        state.look_at = match self.options.discovery {
+            Discovery::WhenAsked => None,
+            Discovery::Every(interval) => Some(now.saturating_add(interval)),
+            Discovery::Once => Some(Millis::MAX),
+        };
+        // Whoever waits for records is called for those of new partitions, too.
+        self.watchers.extend(meta.partitions, |partition| self.partition(partition))?;
+        Ok(state.sorted())
     }
 
     fn open(&self, split: &SplitInfo) -> Result<Box<dyn SplitReader>> {
@@ -178,11 +202,19 @@ impl Source for KafkaSource {
 
     fn watch(&self, waker: Waker) -> Option<Watch> {
         let meta = self.topic().ok()?;
-        let mut watches = Vec::new();
-        for partition in 0..meta.partitions {
-            watches.push(self.partition(partition).ok()?.watch(waker.clone()));
+        let number = self.watchers.add(waker);
+        let watchers = Arc::clone(&self.watchers);
+        let watch = Watch::new(move || watchers.remove(number));
+        self.watchers.extend(meta.partitions, |partition| self.partition(partition)).ok()?;
+        Some(watch)
+    }
+
+    /// The time of the next look for partitions, where the table says how often.
+    fn next_due(&self, _now: Millis) -> Option<Millis> {
+        match self.options.discovery {
+            Discovery::Every(_) if !self.is_bounded() => self.state.lock().look_at,
+            _ => None,
         }
-        Some(Watch::new(move || drop(watches)))
     }
 
     fn pin(&self, split: &SplitInfo, holder: &str, from: Option<Position>) {

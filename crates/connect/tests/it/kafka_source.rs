@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
+use thalweg_connect::ConnectorRegistry;
+use thalweg_core::env::sim::SimEnv;
+use thalweg_core::env::{Clock, Env};
 use thalweg_core::partition_log::{LogStore, append_durably};
 use thalweg_core::record_batch::{
     BatchBuilder, Compression, ControlKind, NewRecord, control_batch,
@@ -209,6 +212,33 @@ fn topics_and_partitions_that_come_and_go() {
     assert!(matches!(fresh.open(&splits[0]), Err(StreamError::Incompatible(_))));
 }
 
+/// A job asks for splits again and again; the table says when there may be new ones.
+#[test]
+fn new_partitions_are_looked_for_as_often_as_the_table_says() {
+    const OPTION: &str = "scan.topic-partition-discovery.interval";
+    let mut world = World::new();
+    let sim = SimEnv::new(1);
+    let env = Env { clock: sim.clock.clone(), ..Env::real() };
+    world.registry = ConnectorRegistry::new(env, world.log.clone(), Arc::new(|_: &[u8]| {}));
+    world.log.create_topic("in", 1, &[]).unwrap();
+    let asked = source(&world, &[]);
+    let often = source(&world, &[(OPTION, "10 s")]);
+    let never = source(&world, &[(OPTION, "0")]);
+    let count = |source: &SourceRef| source.splits().unwrap().len();
+    assert_eq!((count(&asked), count(&often), count(&never)), (1, 1, 1));
+    let now = sim.clock.wall_ms();
+    assert_eq!((asked.next_due(now), never.next_due(now)), (None, None));
+    assert_eq!(often.next_due(now), Some(now + 10_000));
+    world.log.add_partitions("in", 2).unwrap();
+    sim.clock.advance(Duration::from_millis(9_999));
+    assert_eq!((count(&asked), count(&often), count(&never)), (2, 1, 1));
+    sim.clock.advance(Duration::from_millis(1));
+    assert_eq!((count(&asked), count(&often), count(&never)), (2, 2, 1));
+    assert_eq!(often.next_due(now), Some(now + 20_000));
+    // A new start is another look.
+    assert_eq!(count(&source(&world, &[(OPTION, "0")])), 2);
+}
+
 #[test]
 fn metadata_keys_and_tombstones() {
     let world = World::new();
@@ -308,6 +338,12 @@ fn watching_pinning_and_publishing_positions() {
         let _ = sender.try_send(());
     }));
     world.produce_values("in", 1, &["{}"]);
+    calls.recv_timeout(Duration::from_secs(30)).unwrap();
+    // Once it is found, a partition that came later calls, too.
+    world.log.add_partitions("in", 3).unwrap();
+    assert_eq!(source.splits().unwrap().len(), 3);
+    while calls.try_recv().is_ok() {}
+    world.produce_values("in", 2, &["{}"]);
     calls.recv_timeout(Duration::from_secs(30)).unwrap();
     drop(watch);
     // The waker is gone with its registration, and the channel with it.
