@@ -88,7 +88,7 @@ struct Versioned {
     event: serde_json::Value,
 }
 
-/// Appends to the catalog's log, one event at a time.
+/// Appends to the catalog's log.
 pub struct CatalogLog {
     log: Arc<dyn PartitionLog>,
     appending: Mutex<()>,
@@ -114,14 +114,21 @@ impl CatalogLog {
         Ok((Self { log, appending: Mutex::new(()) }, events))
     }
 
-    /// Appends an event; durable when this returns.
+    /// Appends events together: all of them are durable when this returns, and after a
+    /// crash before there are all or none.
     ///
     /// # Errors
-    /// The log's.
-    pub fn append(&self, event: &CatalogEvent, now: Millis) -> anyhow::Result<()> {
-        let value = encode(event)?;
+    /// The log's; then none was appended.
+    pub fn append(&self, events: &[CatalogEvent], now: Millis) -> anyhow::Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
         let mut batch = BatchBuilder::new(Compression::None);
-        batch.push(&NewRecord { timestamp: now, value: Some(&value), ..NewRecord::default() })?;
+        for event in events {
+            let value = Some(encode(event)?);
+            let value = value.as_deref();
+            batch.push(&NewRecord { timestamp: now, value, ..NewRecord::default() })?;
+        }
         let batch = batch.build()?;
         let _one_at_a_time = self.appending.lock();
         append_durably(self.log.as_ref(), batch)?;

@@ -11,6 +11,7 @@ use super::catalog_log::{CatalogEvent, EndReason};
 use super::jobs::JobChange;
 use super::session::{Answer, Session, job_error};
 use super::show::find_job;
+use super::side_tables::{self, SideTable};
 use super::{Job, Node};
 
 impl Node {
@@ -79,8 +80,13 @@ impl Node {
     }
 
     pub(super) fn keep(&self, event: &CatalogEvent) -> Result<(), SqlError> {
+        self.keep_all(std::slice::from_ref(event))
+    }
+
+    /// Keeps all of these events, or none.
+    pub(super) fn keep_all(&self, events: &[CatalogEvent]) -> Result<(), SqlError> {
         self.catalog_log
-            .append(event, self.env.clock.wall_ms())
+            .append(events, self.env.clock.wall_ms())
             .map_err(|error| SqlError::new(ErrorCode::Execution, format!("{error:#}")))
     }
 
@@ -107,12 +113,10 @@ impl Node {
     }
 
     /// Defines side tables of a job of an earlier process.
-    pub(super) fn define_side_tables(self: &Arc<Self>, definitions: &[String]) {
+    pub(super) fn define_side_tables(self: &Arc<Self>, tables: &[SideTable]) {
         let mut session = Session::new(self);
-        for definition in definitions {
-            let defined = thalweg_sql::parser::parse_one(definition)
-                .and_then(|parsed| session.sql.execute(&parsed.statement));
-            if let Err(error) = defined {
+        for table in tables {
+            if let Err(error) = side_tables::define(&mut session.sql, table) {
                 tracing::warn!("a side table was not defined: {error}");
             }
         }

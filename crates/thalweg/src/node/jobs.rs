@@ -17,6 +17,7 @@ use thalweg_stream::connector::Connectors;
 use thalweg_stream::graph::{Graph, Operator};
 
 use super::Node;
+use super::side_tables::late_suffixes;
 
 /// A job of this process.
 pub struct Job {
@@ -468,16 +469,17 @@ fn add_outputs(node: &Node, new: &NewJob, services: &mut JobServices) -> Result<
             Operator::Sink { table } => {
                 services.sinks.insert(id, node.connectors.sink(table)?);
             }
-            Operator::WindowAggregate(_) => {
-                let schema = late_schema(&new.graph, id);
-                let topic = topic_name(&new.name, "late");
-                services.late.insert(id, late_sink(node.log(), &topic, schema)?);
-            }
             Operator::View { .. }
             | Operator::Calc { .. }
             | Operator::AssignWindow { .. }
+            | Operator::WindowAggregate(_)
             | Operator::GroupAggregate(_) => {}
         }
+    }
+    for (id, suffix) in late_suffixes(&new.graph) {
+        let schema = late_schema(&new.graph, id);
+        let topic = topic_name(&new.name, &suffix);
+        services.late.insert(id, late_sink(node.log(), &topic, schema)?);
     }
     Ok(())
 }

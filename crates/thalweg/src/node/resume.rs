@@ -101,8 +101,8 @@ impl Resuming<'_> {
                     Ok(Some(mut new)) => {
                         new.name = name;
                         new.parallelism = parallelism;
-                        self.node
-                            .define_side_tables(&side_tables::definitions(&new.name, &new.graph));
+                        let tables = side_tables::of_job(&new.name, &new.graph);
+                        self.node.define_side_tables(&tables);
                         self.jobs.push(new);
                         return;
                     }

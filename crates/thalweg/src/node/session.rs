@@ -15,6 +15,7 @@ use super::access::Access;
 use super::catalog_log::{CatalogEvent, EndReason};
 use super::insert_values::insert_values;
 use super::jobs::NewJob;
+use super::side_tables::SideTable;
 use super::{Job, Node, show, side_tables};
 
 /// What a statement answers.
@@ -200,7 +201,7 @@ impl Session {
             settings: state.settings.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
             parallelism: new.parallelism,
         })?;
-        let side_tables = side_tables::definitions(&new.name, &new.graph);
+        let side_tables = side_tables::of_job(&new.name, &new.graph);
         let job = self.node.jobs.start(&self.node, new).map_err(|error| {
             // Nobody has seen anything of it. Where the end cannot be recorded either, the
             // next start tries the job again, and it can be stopped then.
@@ -216,17 +217,11 @@ impl Session {
 
     /// Defines the side tables of a job, and keeps what is new: they outlive the job, and
     /// others may read them.
-    fn keep_side_tables(&self, definitions: &[String]) {
+    fn keep_side_tables(&self, tables: &[SideTable]) {
         let mut session = Self::new(&self.node);
-        for definition in definitions {
-            let kept = thalweg_sql::parser::parse_one(definition)
-                .and_then(|parsed| session.sql.execute(&parsed.statement))
-                .and_then(|outcome| match outcome {
-                    Outcome::Done { created, .. } if !created.is_empty() => {
-                        session.keep_definition(definition)
-                    }
-                    _ => Ok(()),
-                });
+        for table in tables {
+            let kept = side_tables::define(&mut session.sql, table)
+                .and_then(|statements| session.keep_definitions(statements));
             if let Err(error) = kept {
                 tracing::warn!("a side table was not defined: {error}");
             }
@@ -234,12 +229,17 @@ impl Session {
     }
 
     fn keep_definition(&self, text: &str) -> Result<(), SqlError> {
+        self.keep_definitions(vec![text.to_owned()])
+    }
+
+    fn keep_definitions(&self, statements: Vec<String>) -> Result<(), SqlError> {
         let state = self.sql.state();
-        self.node.keep(&CatalogEvent::Definition {
-            sql: text.to_owned(),
+        let definition = |sql| CatalogEvent::Definition {
+            sql,
             catalog: state.catalog.clone(),
             database: state.database.clone(),
-        })
+        };
+        self.node.keep_all(&statements.into_iter().map(definition).collect::<Vec<_>>())
     }
 
     /// Ends the jobs of dropped materialized views, with their state. What cannot be

@@ -25,7 +25,8 @@ fn append(bench: &Bench, events: &[CatalogEvent]) {
     let log = log.expect("the log");
     let (catalog, _) = CatalogLog::open(log.as_ref()).expect("the catalog's log");
     for event in events {
-        catalog.append(event, Env::real().clock.wall_ms()).expect("appended");
+        let now = Env::real().clock.wall_ms();
+        catalog.append(std::slice::from_ref(event), now).expect("appended");
     }
     drop(catalog);
     log.close().expect("closed");
