@@ -8,6 +8,7 @@
 
 mod access;
 mod bounded_read;
+mod catalog_live;
 mod catalog_log;
 mod doors;
 mod insert_values;
@@ -104,7 +105,7 @@ impl Node {
                 .with_positions(offsets::publisher(broker.offsets()))
                 .with_committed(offsets::finder(broker.offsets())),
         );
-        let (catalog_log, events) = CatalogLog::open(store.as_ref())?;
+        let (catalog_log, events) = CatalogLog::open(store.as_ref(), env.clock.wall_ms())?;
         let node = Arc::new(Self {
             env,
             temporary,

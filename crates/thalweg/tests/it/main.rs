@@ -1,6 +1,7 @@
 //! The node as a library: statements, restarts, what is left after a crash.
 
 mod access;
+mod catalog_log;
 mod group_offsets;
 mod harness;
 mod job_life;

@@ -23,9 +23,9 @@ const COUNT: &str =
 fn append(bench: &Bench, events: &[CatalogEvent]) {
     let log = Log::open(Env::real(), &bench.data().join("log"), LogOptions::default());
     let log = log.expect("the log");
-    let (catalog, _) = CatalogLog::open(log.as_ref()).expect("the catalog's log");
+    let now = Env::real().clock.wall_ms();
+    let (catalog, _) = CatalogLog::open(log.as_ref(), now).expect("the catalog's log");
     for event in events {
-        let now = Env::real().clock.wall_ms();
         catalog.append(std::slice::from_ref(event), now).expect("appended");
     }
     drop(catalog);
