@@ -107,6 +107,11 @@ impl Log {
         maintenance::sync_loose_marks(&self.shared);
     }
 
+    /// Asks for free space anew before the next append. The background does this every second.
+    pub fn space_step(&self) {
+        self.shared.forget_grant();
+    }
+
     /// Everybody who needs records has pinned them: from now on records are deleted,
     /// where [`LogOptions::retention_held`] kept them so far.
     pub fn begin_retention(&self) {

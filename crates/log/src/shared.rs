@@ -16,8 +16,9 @@ use crate::files::FileCache;
 use crate::options::LogOptions;
 use crate::partition::Partition;
 
-/// Free space is asked for again after this many bytes were granted.
-const SPACE_GRANT_BYTES: i64 = 64 << 20;
+/// Free space is asked for again after this many bytes were granted, and each second: others
+/// write to the disk, too. So much of the reserve they can take unnoticed.
+const SPACE_GRANT_BYTES: i64 = 4 << 20;
 
 /// The common ground of a log and its partitions.
 pub(crate) struct Shared {
@@ -151,7 +152,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Asks for free space before the next append: something was out of space.
+    /// Asks for free space before the next append: something was out of space, or others may
+    /// have taken some.
     pub(crate) fn forget_grant(&self) {
         self.granted.store(0, Ordering::Relaxed);
     }

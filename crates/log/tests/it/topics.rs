@@ -376,6 +376,27 @@ fn appends_stop_before_the_reserve_is_touched() {
 }
 
 #[test]
+fn the_reserve_holds_where_others_fill_the_disk() {
+    let sim = SimEnv::new(1);
+    let options = LogOptions { reserve_bytes: 100_000, ..manual() };
+    let log = Log::open(sim.env(), Path::new(ROOT), options).unwrap();
+    log.create_topic("t", 1, &[]).unwrap();
+    let partition = partition(&log);
+    partition.append(batch(&[b"much is free"])).unwrap();
+    let used: usize = sim.disk.dump().values().flatten().map(Vec::len).sum();
+    // What others write leaves less room.
+    let capacity_bytes = used as u64 + 90_000;
+    sim.disk.faults(FaultPlan { capacity_bytes, ..FaultPlan::default() });
+    log.space_step();
+    let refused = partition.append(batch(&[b"x"]));
+    assert!(matches!(refused, Err(LogError::StorageFull { .. })), "{refused:?}");
+    sim.disk.faults(FaultPlan::default());
+    partition.append(batch(&[b"and goes on"])).unwrap();
+    log.commit_step();
+    assert_eq!(values(&partition, 0), [&b"much is free"[..], b"and goes on"]);
+}
+
+#[test]
 fn a_failed_sync_ends_everything() {
     let sim = SimEnv::new(1);
     let told = Arc::new(AtomicUsize::new(0));
