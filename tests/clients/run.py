@@ -5,7 +5,8 @@
     run.py --binary target/release/thalweg                 the clients of this Python
     run.py --command "PROGRAM 127.0.0.1:0 {data}"          another server
 
-The server prints `ready kafka=HOST:PORT ...`. Prints `N passed, N failed`; exits 1 on a failure.
+The server prints `ready kafka=HOST:PORT ...`. Prints `N passed, N failed`; exits 1 on a failure,
+3 where what a set is for could not run, and says why in a line `NOT RUN`.
 """
 
 import argparse
@@ -42,7 +43,10 @@ TESTS = [
     ("test_kafkajs", None),
     ("test_franz_go", None),
 ]
+# Sets that are for one module alone, whose tools may be missing.
+SETS = {"java": "test_java", "kafkajs": "test_kafkajs", "franz-go": "test_franz_go"}
 TEST_SECONDS = 90
+NOT_RUN = 3
 
 
 def main():
@@ -56,15 +60,17 @@ def main():
         options.error("--binary or --command is needed")
     command = chosen.command or SERVER.format(binary=chosen.binary)
     if chosen.venvs:
-        passed, failed = in_each_venv(chosen, command)
+        passed, failed, not_run = in_each_venv(chosen, command)
     else:
-        passed, failed = run_here(command, chosen.only)
+        passed, failed, not_run = run_here(command, chosen.only)
     print(f"{passed} passed, {failed} failed", flush=True)
-    return 1 if failed or not passed else 0
+    if failed or not (passed or not_run):
+        return 1
+    return NOT_RUN if not_run else 0
 
 
 def in_each_venv(chosen, command):
-    passed = failed = 0
+    passed = failed = not_run = 0
     for requirements in sorted(HERE.glob("requirements-*.txt")):
         name = requirements.stem.removeprefix("requirements-")
         python = prepare(chosen.venvs.resolve() / name, requirements)
@@ -80,7 +86,8 @@ def in_each_venv(chosen, command):
         else:
             print(last, flush=True)
             failed += 1
-    return passed, failed
+        not_run += ran.returncode == NOT_RUN
+    return passed, failed, not_run
 
 
 def prepare(directory, requirements):
@@ -98,7 +105,7 @@ def prepare(directory, requirements):
 
 def run_here(command, only):
     sys.path.insert(0, str(HERE))
-    passed = failed = 0
+    passed = failed = not_run = 0
     shared = harness.Server(command)
     try:
         shared.start()
@@ -110,7 +117,9 @@ def run_here(command, only):
             module = importlib.import_module(name)
             missing = getattr(module, "missing", lambda: None)()
             if missing:
-                print(f"skip {name}: {missing}", flush=True)
+                wanted = SETS.get(os.environ.get("THALWEG_CLIENTS")) == name
+                not_run += wanted
+                print(f"{'NOT RUN' if wanted else 'skip'} {name}: {missing}", flush=True)
                 continue
             door = getattr(module, "DOOR", "kafka")
             if getattr(shared, door) is None:
@@ -126,7 +135,7 @@ def run_here(command, only):
                     failed += 1
     finally:
         shared.remove()
-    return passed, failed
+    return passed, failed, not_run
 
 
 def missing_client(client):

@@ -7,6 +7,9 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+/// Exit code of `run.py` where what a set is for could not run.
+const TOOL_MISSING: i32 = 3;
+
 /// What the command line asks for.
 #[derive(Default, PartialEq, Eq, Debug)]
 struct Options {
@@ -22,10 +25,13 @@ enum Outcome {
     Failed,
     /// It could not be tried, for this reason.
     NotRun(String),
+    /// What the set is for needs a tool that is missing here; `run.py` has said which.
+    ToolMissing,
 }
 
 /// Runs the sets; true where none failed. What cannot be run at all (no `python3`, no
-/// package index) is a failure only under `CI=true`, and is always said.
+/// package index) is a failure only under `CI=true`, and is always said; so is a set whose
+/// own tool (Java, Node, Go) is missing, which is none.
 pub(crate) fn run(root: &Path, words: &[&str]) -> anyhow::Result<bool> {
     let options = parse(words)?;
     let names = sets(&root.join("tests/clients"), options.name.as_deref())?;
@@ -52,6 +58,9 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> anyhow::Result<bool> {
             Outcome::NotRun(reason) => {
                 println!("clients {name}: NOT RUN: {reason}");
                 well &= !in_ci;
+            }
+            Outcome::ToolMissing => {
+                println!("clients {name}: NOT RUN: a tool is missing, see above");
             }
         }
     }
@@ -121,7 +130,11 @@ fn run_set(root: &Path, target: &Path, name: &str, binary: &Path) -> anyhow::Res
         .env("THALWEG_CLIENTS", name)
         .current_dir(root)
         .status()?;
-    Ok(if status.success() { Outcome::Passed } else { Outcome::Failed })
+    Ok(match status.code() {
+        Some(0) => Outcome::Passed,
+        Some(TOOL_MISSING) => Outcome::ToolMissing,
+        _ => Outcome::Failed,
+    })
 }
 
 /// Makes the virtual environment as the requirements say, unless it is already so.
