@@ -66,11 +66,11 @@ impl Log {
         let mut catalog =
             Catalog::open(env.disk.clone(), dir).map_err(|error| refuse(error.to_string()))?;
         remove_deleted(&env, dir, &mut catalog).map_err(|error| refuse(error.to_string()))?;
-        let background = options.background;
-        let shared = Arc::new(Shared::new(env, options, dir.to_owned(), claim.lock));
+        let (background, clean) = (options.background, claim.clean);
+        let shared = Arc::new(Shared::new(env, options, dir.to_owned(), claim));
         let mut topics = BTreeMap::new();
         for meta in catalog.topics() {
-            let topic = open_topic(&shared, meta.clone(), claim.clean).map_err(refuse)?;
+            let topic = open_topic(&shared, meta.clone(), clean).map_err(refuse)?;
             topics.insert(meta.name.clone(), topic);
         }
         // One partition's disk may fail and the others be served; not so where all is gone.
@@ -119,7 +119,7 @@ impl Log {
     }
 
     /// Deletes old segments as the topics' settings say, as of wall time `now`. Returns
-    /// how many went.
+    /// how many went. Looks first whether the directory is still this process's own.
     pub fn retention_step(&self, now: Millis) -> usize {
         maintenance::retain(&self.shared, now)
     }
@@ -151,6 +151,11 @@ impl Log {
             Some(Alarm { partition: partition.name().clone(), reason })
         };
         self.all_partitions().iter().filter_map(alarm).collect()
+    }
+
+    /// How often the directory was opened, this time included: the log's incarnation.
+    pub fn incarnation(&self) -> u64 {
+        self.shared.incarnation
     }
 
     /// How syncing went since the log was opened.

@@ -94,6 +94,9 @@ pub(crate) fn retain(shared: &Shared, now: Millis) -> usize {
         return 0;
     }
     let mut count = 0;
+    if shared.check_still_ours().is_err() {
+        return 0;
+    }
     for partition in shared.all_partitions() {
         match partition.retain(now) {
             Ok(gone) => count += gone,

@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use thalweg_core::env::{DiskLock, Env};
 use thalweg_core::partition_log::LogError;
 
+use crate::directory::{self, Claim};
 use crate::files::FileCache;
 use crate::options::LogOptions;
 use crate::partition::Partition;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) options: LogOptions,
     pub(crate) root: PathBuf,
+    /// How often the directory was opened, this time included.
+    pub(crate) incarnation: u64,
     pub(crate) files: FileCache,
     pub(crate) queue: CommitQueue,
     pub(crate) syncs: SyncCounters,
@@ -43,18 +46,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        env: Env,
-        options: LogOptions,
-        root: PathBuf,
-        lock: Box<dyn DiskLock>,
-    ) -> Self {
+    pub(crate) fn new(env: Env, options: LogOptions, root: PathBuf, claim: Claim) -> Self {
         Self {
             files: FileCache::new(options.max_open_files),
             retention_held: AtomicBool::new(options.retention_held),
             env,
             options,
             root,
+            incarnation: claim.incarnation,
             queue: CommitQueue::default(),
             syncs: SyncCounters::default(),
             partitions: Mutex::default(),
@@ -63,7 +62,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             failure: OnceLock::new(),
             failure_told: AtomicBool::new(false),
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(Some(claim.lock)),
         }
     }
 
@@ -129,6 +128,18 @@ impl Shared {
         if !self.failure_told.swap(true, Ordering::AcqRel) {
             (self.options.on_fatal)(&failure.to_string());
         }
+    }
+
+    /// Fails once another process has opened the directory, which the lock should have kept
+    /// out: two that write would ruin the log.
+    pub(crate) fn check_still_ours(&self) -> Result<(), LogError> {
+        if !directory::is_lost(&self.env, &self.root, self.incarnation) {
+            return Ok(());
+        }
+        let error = io::Error::other("another process has opened the log; this one must end");
+        let failure = self.fail(&self.root, &error);
+        self.tell_failure();
+        Err(failure)
     }
 
     pub(crate) fn has_failed(&self) -> bool {

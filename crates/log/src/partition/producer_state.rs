@@ -8,7 +8,7 @@
 //! Transactions under way are tracked for the last stable offset, and those that end with
 //! an abort are told to the caller.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use thalweg_core::ids::{Offset, ProducerId};
 use thalweg_core::partition_log::ProducerPosition;
@@ -301,6 +301,7 @@ impl ProducerState {
     pub(crate) fn stage(&self, batches: &[Incoming], now: Millis) -> Result<Staged, Refusal> {
         let mut changes = Changes::default();
         let staged = &mut changes.producers;
+        let mut places: HashMap<i64, usize> = HashMap::new();
         let mut repeated: Option<Repeated> = None;
         let mut fresh = false;
         for Incoming { header, control } in batches {
@@ -309,7 +310,7 @@ impl ProducerState {
                 continue;
             }
             let id = header.producer_id;
-            let place = staged.iter().position(|(staged, _)| *staged == id);
+            let place = places.get(&id).copied();
             let known = place.map(|place| staged[place].1).or(self.producers.get(&id).copied());
             let verdict = known.map_or(Ok(Verdict::New), |known| known.judge(header, *control))?;
             match verdict {
@@ -326,7 +327,12 @@ impl ProducerState {
             }
             match place {
                 Some(place) => staged[place].1 = producer,
-                None => staged.push((id, producer)),
+                None => {
+                    if batches.len() > 1 {
+                        places.insert(id, staged.len());
+                    }
+                    staged.push((id, producer));
+                }
             }
         }
         match repeated {

@@ -6,6 +6,7 @@ mod basic;
 mod compaction;
 mod crash_points;
 mod damage;
+mod directory;
 mod fixtures;
 mod model;
 mod space;

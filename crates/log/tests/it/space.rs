@@ -131,8 +131,8 @@ fn a_catalog_whose_mark_has_no_space_opens() {
     drop(log);
     sim.crash();
     for _ in 0..3 {
-        // The event is written again, its mark is not.
-        sim.disk.faults(full_at(OpKind::Write, 2));
+        // FORMAT and the event are written again, the mark is not.
+        sim.disk.faults(full_at(OpKind::Write, 3));
         let log = open(&sim);
         assert!(log.topic("t").is_some());
         drop(log);

@@ -16,6 +16,6 @@ mod source;
 
 pub use server::{HttpHandle, HttpServer, HttpState};
 pub use source::{
-    DoorLine, JobLine, MetricFamily, MetricKind, MetricsSource, Overview, OverviewSource, Sample,
-    ViewLine,
+    AlarmLine, DoorLine, JobLine, MetricFamily, MetricKind, MetricsSource, Overview,
+    OverviewSource, Sample, ViewLine,
 };

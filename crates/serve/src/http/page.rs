@@ -20,6 +20,12 @@ pub(super) fn render(overview: &Overview) -> String {
          <a href=\"/healthz\">health</a> · <a href=\"/readyz\">readiness</a> · \
          <a href=\"/metrics\">metrics</a></p>\n",
     );
+    if !overview.alarms.is_empty() {
+        let alarms = overview.alarms.iter();
+        let alarms = alarms
+            .map(|alarm| format!("<td>{}<td>{}", escape(&alarm.subject), escape(&alarm.reason)));
+        table(&mut out, "Alarms", &["what", "why"], alarms.collect());
+    }
     let doors = overview.doors.iter().map(|door| {
         let try_it = if door.try_it.is_empty() {
             String::new()

@@ -55,12 +55,23 @@ pub trait OverviewSource: Send + Sync {
 pub struct Overview {
     /// Version of the program.
     pub version: String,
+    /// What somebody has to look at.
+    pub alarms: Vec<AlarmLine>,
     /// The doors that are open.
     pub doors: Vec<DoorLine>,
     /// The jobs.
     pub jobs: Vec<JobLine>,
     /// The views.
     pub views: Vec<ViewLine>,
+}
+
+/// Something that somebody has to look at.
+#[derive(Clone, Debug)]
+pub struct AlarmLine {
+    /// What it is about, such as a partition.
+    pub subject: String,
+    /// What is wrong, where, and what to do.
+    pub reason: String,
 }
 
 /// An open door.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use thalweg_core::authorizer::{AllowAll, Authorizer, Operation, Principal, Resource};
 use thalweg_core::env::bind_listener;
 use thalweg_serve::http::{
-    HttpHandle, HttpServer, HttpState, JobLine, MetricFamily, MetricKind, MetricsSource, Overview,
-    OverviewSource, Sample,
+    AlarmLine, HttpHandle, HttpServer, HttpState, JobLine, MetricFamily, MetricKind, MetricsSource,
+    Overview, OverviewSource, Sample,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -42,7 +42,9 @@ impl OverviewSource for Source {
             rows_out: 2,
             problem: String::new(),
         };
-        Overview { version: "1".into(), jobs: vec![job], ..Overview::default() }
+        let alarm = AlarmLine { subject: "readings-0".into(), reason: "damaged & shut".into() };
+        let alarms = if self.is_ready() { vec![alarm] } else { Vec::new() };
+        Overview { version: "1".into(), jobs: vec![job], alarms, ..Overview::default() }
     }
 }
 
@@ -71,6 +73,7 @@ fn it_says_what_runs_here() {
         let get = async |path: &str| get(&server, path, "localhost").await;
         assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
         assert!(get("/readyz").await.starts_with("HTTP/1.1 503"));
+        assert!(!get("/").await.contains("Alarms"), "none, so nothing of them");
         source.is_ready.store(true, Ordering::Relaxed);
         assert!(get("/readyz").await.starts_with("HTTP/1.1 200"));
         let metrics = get("/metrics").await;
@@ -78,6 +81,7 @@ fn it_says_what_runs_here() {
         assert!(metrics.contains("\nthalweg_epochs_total 7\n"), "{metrics}");
         let page = get("/").await;
         assert!(page.contains("&lt;script&gt;x") && !page.contains("<script>"), "{page}");
+        assert!(page.contains("<td>readings-0<td>damaged &amp; shut"), "{page}");
         assert!(get("/nothing").await.starts_with("HTTP/1.1 404"));
         server.shutdown().await;
     });

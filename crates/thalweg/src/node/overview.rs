@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use thalweg_engine::JobState;
+use thalweg_log::Log;
 use thalweg_serve::http::{
-    DoorLine, HttpState, JobLine, MetricFamily, MetricKind, MetricsSource, Overview,
+    AlarmLine, DoorLine, HttpState, JobLine, MetricFamily, MetricKind, MetricsSource, Overview,
     OverviewSource, Sample, ViewLine,
 };
 
@@ -63,7 +64,12 @@ impl OverviewSource for NodeOverview {
                 memory_bytes: info.memory_bytes,
             }
         });
+        let alarms = self.node.log.alarms().into_iter().map(|alarm| AlarmLine {
+            subject: format!("partition {}", alarm.partition),
+            reason: alarm.reason,
+        });
         Overview {
+            alarms: alarms.collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             doors: self.doors.get().cloned().unwrap_or_default(),
             jobs: jobs.collect(),
@@ -95,7 +101,8 @@ impl MetricsSource for NodeOverview {
         let lag = |status: &thalweg_engine::JobStatus| {
             status.splits.iter().map(thalweg_engine::SplitStatus::lag).sum::<u64>() as f64
         };
-        vec![
+        let mut families = log_families(&self.node.log);
+        families.extend([
             of_jobs("thalweg_job_rows_in_total", "Records read.", Counter, &|s| {
                 s.totals.rows_in as f64
             }),
@@ -118,6 +125,130 @@ impl MetricsSource for NodeOverview {
             of_jobs("thalweg_job_running", "Whether the job runs.", Gauge, &|s| {
                 f64::from(u8::from(s.state == JobState::Running))
             }),
-        ]
+        ]);
+        families
+    }
+}
+
+/// What there is to say of the log: whether it is whole, and how the disk keeps up.
+fn log_families(log: &Log) -> Vec<MetricFamily> {
+    use MetricKind::{Counter, Gauge};
+    let alarms = log.alarms();
+    let syncs = log.sync_stats();
+    let family = |name: &str, help: &str, kind, samples| MetricFamily {
+        name: name.to_owned(),
+        help: help.to_owned(),
+        kind,
+        samples,
+    };
+    let one = |value| vec![Sample { value, ..Sample::default() }];
+    let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
+    let damaged = alarms.iter().map(|alarm| Sample {
+        suffix: "",
+        labels: vec![
+            ("topic".to_owned(), alarm.partition.topic.clone()),
+            ("partition".to_owned(), alarm.partition.partition.to_string()),
+        ],
+        value: 1.0,
+    });
+    vec![
+        family(
+            "thalweg_log_alarms",
+            "Partitions that are damaged and read-only.",
+            Gauge,
+            one(alarms.len() as f64),
+        ),
+        family(
+            "thalweg_log_partition_read_only",
+            "A partition that is damaged and read-only.",
+            Gauge,
+            damaged.collect(),
+        ),
+        family(
+            "thalweg_log_incarnation",
+            "How often the log was opened.",
+            Gauge,
+            one(log.incarnation() as f64),
+        ),
+        family("thalweg_log_syncs_total", "Syncs of segments.", Counter, one(syncs.count as f64)),
+        family(
+            "thalweg_log_sync_seconds_total",
+            "Time in syncs of segments.",
+            Counter,
+            one(seconds(syncs.total_ns)),
+        ),
+        family(
+            "thalweg_log_sync_seconds_max",
+            "Longest sync of a segment since the start.",
+            Gauge,
+            one(seconds(syncs.longest_ns)),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use thalweg_core::env::{Env, OpenMode};
+    use thalweg_core::partition_log::append_durably;
+    use thalweg_core::record_batch::{BatchBuilder, Compression, NewRecord};
+
+    use super::super::NodeOptions;
+    use super::*;
+
+    fn value(families: &[MetricFamily], name: &str) -> f64 {
+        let family = families.iter().find(|family| family.name == name).expect("the family");
+        family.samples[0].value
+    }
+
+    /// The segment files below a directory.
+    fn segments(env: &Env, dir: &Path) -> Vec<PathBuf> {
+        let entries = env.disk.list(dir).expect("a directory");
+        let below = entries.into_iter().flat_map(|entry| {
+            let path = dir.join(&entry.name);
+            if entry.is_dir { segments(env, &path) } else { vec![path] }
+        });
+        below.filter(|path| path.extension().is_some_and(|suffix| suffix == "log")).collect()
+    }
+
+    #[test]
+    fn a_damaged_partition_is_told_at_the_http_door() {
+        let (env, dir) = (Env::real(), tempfile::tempdir().expect("a directory"));
+        let options =
+            || NodeOptions { data_dir: Some(dir.path().to_owned()), ..NodeOptions::default() };
+        let node = Node::open(options()).expect("a node");
+        let topic = node.log().create_topic("readings", 1, &[]).expect("a topic");
+        let mut batch = BatchBuilder::new(Compression::None);
+        batch.push(&NewRecord { value: Some(b"21.5"), ..NewRecord::default() }).expect("room");
+        let partition = node.log().partition("readings", 0).expect("the partition");
+        append_durably(&*partition, batch.build().expect("a batch")).expect("appended");
+        let overview = NodeOverview::new(&node);
+        let families = overview.families();
+        assert!(value(&families, "thalweg_log_alarms").abs() < f64::EPSILON);
+        assert!(value(&families, "thalweg_log_syncs_total") >= 1.0);
+        assert!(value(&families, "thalweg_log_sync_seconds_total") > 0.0);
+        assert!(value(&families, "thalweg_log_sync_seconds_max") > 0.0);
+        assert!(overview.overview().alarms.is_empty());
+        drop((overview, partition));
+        node.stop();
+        // Both marks in the head.
+        let directory = dir.path().join("log").join(format!("t-{}", topic.id));
+        for segment in segments(&env, &directory) {
+            let file = env.disk.open(&segment, OpenMode::Write).expect("a segment");
+            file.write_at(&[0xaa; 8192], 0).expect("written");
+        }
+        let node = Node::open(options()).expect("a damaged partition keeps no node from it");
+        let overview = NodeOverview::new(&node);
+        let families = overview.families();
+        assert!((value(&families, "thalweg_log_alarms") - 1.0).abs() < f64::EPSILON);
+        let named = families.iter().find(|one| one.name == "thalweg_log_partition_read_only");
+        let labels = &named.expect("the family").samples[0].labels;
+        assert_eq!(labels[0], ("topic".to_owned(), "readings".to_owned()));
+        let alarms = overview.overview().alarms;
+        assert_eq!(alarms[0].subject, "partition readings-0");
+        assert!(alarms[0].reason.contains("head"), "{}", alarms[0].reason);
+        drop(overview);
+        node.stop();
     }
 }

@@ -71,6 +71,24 @@ fn five_batches_are_remembered() {
 }
 
 #[test]
+fn one_append_may_hold_batches_of_several_producers() {
+    let of = |at: i64, id: i64, sequence: i32| incoming(header(PLAIN, at, (id, 0, sequence), 1));
+    let turns = || (0..3_i32).flat_map(|turn| (0..50_i64).map(move |id| (turn, id)));
+    let batches: Vec<Incoming> =
+        turns().map(|(turn, id)| of(i64::from(turn) * 50 + id, id, turn)).collect();
+    let mut state = ProducerState::default();
+    let Ok(Staged::New(changes)) = state.stage(&batches, 0) else { panic!("all are new") };
+    state.apply(changes, 150);
+    for (turn, id) in turns() {
+        let repeated = append(&mut state, PLAIN, 150, (id, 0, turn), 1).unwrap().unwrap();
+        assert_eq!(repeated.base_offset, i64::from(turn) * 50 + id);
+    }
+    let gap = [of(150, 7, 3), of(151, 8, 3), of(152, 7, 5)];
+    let refused = state.stage(&gap, 0).unwrap_err();
+    assert_eq!(refused, Refusal::OutOfOrder { expected: 4, found: 5 });
+}
+
+#[test]
 fn sequences_wrap_to_zero() {
     let mut state = ProducerState::default();
     let of = (1, 0, i32::MAX - 1);
