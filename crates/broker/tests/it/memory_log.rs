@@ -12,7 +12,7 @@ use thalweg_core::partition_log::{
     AbortedTransaction, Appended, DurableCallback, Isolation, LogError, LogOffsets, LogStore,
     PartitionLog, ProducerPosition, TopicMeta, Waker, Watch,
 };
-use thalweg_core::record_batch::{RecordBatch, set_base_offset, split};
+use thalweg_core::record_batch::{BatchError, RecordBatch, set_base_offset, split};
 use thalweg_core::time::Millis;
 
 /// All topics.
@@ -155,6 +155,11 @@ impl MemoryPartition {
         LogError::InvalidBatch { partition: self.name.clone(), detail: detail.to_string() }
     }
 
+    fn wrong_checksum(&self, error: &BatchError) -> LogError {
+        let BatchError::Checksum { expected, found } = *error else { return self.invalid(error) };
+        LogError::Checksum { partition: self.name.clone(), expected, found }
+    }
+
     fn records<T>(&self, mut each: impl FnMut(Offset, Millis) -> Option<T>) -> Option<T> {
         let state = self.state.lock();
         for (_, _, bytes) in &state.batches {
@@ -204,7 +209,7 @@ impl PartitionLog for MemoryPartition {
         let mut next = base_offset;
         for batch in split(&batches) {
             let batch = batch.map_err(|error| self.invalid(error))?;
-            batch.verify_crc().map_err(|error| self.invalid(error))?;
+            batch.verify_crc().map_err(|error| self.wrong_checksum(&error))?;
             let size = batch.header().size;
             if size > self.limit {
                 let (partition, limit) = (self.name.clone(), self.limit);

@@ -73,7 +73,7 @@ fn a_process_that_lost_the_directory_ends() {
 }
 
 /// The FORMAT file of version 2, written once and kept for ever. Made by
-/// `THALWEG_WRITE_FIXTURES=1`, which refuses to overwrite it.
+/// `THALWEG_WRITE_FIXTURES=format-2`, which refuses to overwrite it.
 #[test]
 fn version_2_of_the_format_file_is_read() {
     let fixture: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2");
@@ -81,7 +81,7 @@ fn version_2_of_the_format_file_is_read() {
     let sim = SimEnv::new(2);
     drop(open(&sim));
     drop(open(&sim));
-    if std::env::var("THALWEG_WRITE_FIXTURES").is_ok() {
+    if std::env::var("THALWEG_WRITE_FIXTURES").is_ok_and(|wanted| wanted == "format-2") {
         real.disk.create_dir_all(&fixture).unwrap();
         let file = real.disk.open(&fixture.join("FORMAT"), OpenMode::CreateNew).unwrap();
         file.write_at(&format(&sim), 0).unwrap();

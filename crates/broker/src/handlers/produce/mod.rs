@@ -139,7 +139,12 @@ async fn append(
     let Some(records) = records else {
         return Err(Refusal::new(ErrorCode::InvalidRecord, "no records"));
     };
-    // What is no batch at all is for the log to say.
+    // What is no batch at all is for the log to say. Several at once are not for a client
+    // (Kafka's rule since version 3): each is looked up under the partition's lock.
+    if split(&records).nth(1).is_some() {
+        let message = "a partition's records have to be one record batch";
+        return Err(Refusal::new(ErrorCode::InvalidRecord, message));
+    }
     if let Some(refusal) = split(&records).flatten().find_map(|batch| refusal(batch.header())) {
         return Err(refusal);
     }
