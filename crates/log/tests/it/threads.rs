@@ -149,7 +149,8 @@ fn readers_do_not_notice_compaction() {
         ("cleanup.policy", "compact"),
         ("segment.bytes", "16384"),
         ("min.cleanable.dirty.ratio", "0"),
-        ("delete.retention.ms", "5"),
+        // A reader asks for the aborts after the records: longer than a thread stands still.
+        ("delete.retention.ms", "5000"),
     ];
     let config = config.map(|(name, value)| (name.to_owned(), value.to_owned()));
     log.create_topic("t", 1, &config).unwrap();
