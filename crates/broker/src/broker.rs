@@ -10,6 +10,7 @@ use thalweg_core::authorizer::Authorizer;
 use thalweg_core::env::Env;
 use thalweg_core::ids::{Offset, TopicPartition};
 use thalweg_core::partition_log::{LogError, LogStore};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -143,7 +144,9 @@ fn cluster_id(bits: u128) -> String {
 
 /// Runs what may wait for the disk where it holds up no connection.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    // Where there is no runtime, as in a simulation, nobody is held up.
+    let Ok(runtime) = Handle::try_current() else { return work() };
+    match runtime.spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

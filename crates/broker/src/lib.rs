@@ -38,6 +38,8 @@ mod options;
 mod producer_ids;
 mod request;
 mod response;
+#[cfg(test)]
+mod simulation;
 mod topics;
 mod transaction;
 

@@ -148,6 +148,9 @@ pub struct GroupOptions {
     /// How long offsets of a group without members are kept
     /// (`offsets.retention.minutes`).
     pub offset_retention_ms: u64,
+    /// The state is written anew, and the old records let go, when so many bytes were
+    /// written since the last time, or twice what that took.
+    pub rewrite_bytes: usize,
 }
 
 impl Default for GroupOptions {
@@ -165,6 +168,7 @@ impl Default for GroupOptions {
             max_offset_bytes: 64 << 20,
             max_metadata_bytes: 4_096,
             offset_retention_ms: 7 * 24 * 3_600_000,
+            rewrite_bytes: 8 << 20,
         }
     }
 }

@@ -28,9 +28,8 @@ use crate::error_code::{ErrorCode, NONE};
 use crate::inbox::Inbox;
 use crate::options::GroupOptions;
 
-/// All is written anew when so many bytes were written since the last time...
-const REWRITE_BYTES: usize = 8 << 20;
-/// ...and at least this many times what that took.
+/// All is written anew when at least this many times the bytes were written that it took
+/// the last time.
 const REWRITE_RATIO: usize = 2;
 /// Topics are looked up at most so often, where a request does not ask for it.
 const TOPICS_AGE_MS_MAX: u64 = 1_000;
@@ -452,7 +451,8 @@ impl GroupService {
     }
 
     fn rewrite_if_due(&self, inner: &mut Inner) {
-        let due = REWRITE_BYTES.max(inner.rewrite_bytes.saturating_mul(REWRITE_RATIO));
+        let least = inner.coordinator.options.rewrite_bytes;
+        let due = least.max(inner.rewrite_bytes.saturating_mul(REWRITE_RATIO));
         if inner.bytes_since_rewrite >= due
             && let Err(error) = self.rewrite(inner)
         {

@@ -4,6 +4,9 @@
 //! One event is worked on at a time, on a thread that may wait for the disk while it
 //! stores. Looking something up never waits for that.
 
+#[cfg(test)]
+mod by_hand;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

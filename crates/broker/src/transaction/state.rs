@@ -176,7 +176,7 @@ impl Transaction {
     }
 
     /// Whether all markers are written and nothing is in it.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         matches!(self.state, State::Empty | State::CompleteCommit | State::CompleteAbort)
     }
 }
