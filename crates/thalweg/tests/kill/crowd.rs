@@ -15,18 +15,21 @@ use crate::objects::{self, Fate, Kind, Made};
 use crate::observer::{self, Seen};
 use crate::server::Addresses;
 use crate::settings::Settings;
+use crate::transactor::{self, TRANSACTORS, TRANSFERS, Transfers};
 use crate::workload::{self, STYLES, Shared};
 
 /// Parts of the run's randomness.
 const PRODUCERS: u64 = 100;
 const READERS: u64 = 200;
 const OBJECTS: u64 = 300;
+const TRANSACTIONS: u64 = 400;
 
 /// Producers, readers and those who make topics and views, each a task.
 pub(crate) struct Crowd {
     pub(crate) shared: Arc<Shared>,
     pub(crate) seen: Arc<Seen>,
     pub(crate) group: Arc<Group>,
+    pub(crate) transfers: Arc<Transfers>,
     made: Vec<Arc<Made>>,
     changers: (JoinSet<()>, watch::Sender<bool>),
     readers: (JoinSet<()>, watch::Sender<bool>),
@@ -46,6 +49,7 @@ impl Crowd {
             shared: Arc::new(Shared::new(addresses.kafka.clone(), settings.rate)),
             seen: Arc::default(),
             group: Arc::default(),
+            transfers: Arc::default(),
             made: kinds.iter().map(|kind| Arc::new(Made::new(*kind))).collect(),
             changers: (JoinSet::new(), watch::Sender::new(false)),
             readers: (JoinSet::new(), watch::Sender::new(false)),
@@ -62,6 +66,11 @@ impl Crowd {
             let shared = Arc::clone(&self.shared);
             tasks.spawn(workload::produce(shared, style, random, stop.subscribe()));
         }
+        for number in 0..TRANSACTORS {
+            let (transfers, address) = (Arc::clone(&self.transfers), addresses.kafka.clone());
+            let random = settings.random(TRANSACTIONS + number);
+            tasks.spawn(transactor::transact(transfers, number, address, random, stop.subscribe()));
+        }
         for (number, made) in self.made.iter().enumerate() {
             let random = settings.random(OBJECTS + number as u64);
             let made = Arc::clone(made);
@@ -71,12 +80,17 @@ impl Crowd {
 
     fn start_readers(&mut self, settings: &Settings, addresses: &Addresses, topics: &[String]) {
         let (tasks, stop) = &mut self.readers;
-        let isolations = [IsolationLevel::ReadCommitted, IsolationLevel::ReadUncommitted];
-        for (number, isolation) in isolations.into_iter().enumerate() {
+        // Of transactions, only what is committed has to stay.
+        let all = [topics, &[TRANSFERS.to_owned()]].concat();
+        let views = [
+            (IsolationLevel::ReadCommitted, all),
+            (IsolationLevel::ReadUncommitted, topics.to_vec()),
+        ];
+        for (number, (isolation, topics)) in views.into_iter().enumerate() {
             tasks.spawn(observer::consume(
                 Arc::clone(&self.seen),
                 addresses.kafka.clone(),
-                topics.to_vec(),
+                topics,
                 isolation,
                 settings.random(READERS + number as u64),
                 stop.subscribe(),

@@ -1,6 +1,5 @@
 //! The Kafka door as a client sees it: connecting, making topics, reading one whole.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -24,9 +23,15 @@ pub(crate) async fn connect(address: &str, patience: Duration) -> krafka::Result
         .await
 }
 
-/// Makes a topic with small segments, so that they roll.
-pub(crate) async fn create_topic(kafka: &Kafka, name: &str, partitions: i32) -> anyhow::Result<()> {
-    let topic = NewTopic::new(name, partitions, 1)?.with_config("segment.bytes", "65536");
+/// Makes a topic.
+pub(crate) async fn create_topic(
+    kafka: &Kafka,
+    name: &str,
+    partitions: i32,
+    segment_bytes: u32,
+) -> anyhow::Result<()> {
+    let topic = NewTopic::new(name, partitions, 1)?;
+    let topic = topic.with_config("segment.bytes", segment_bytes.to_string());
     let made = kafka.admin().create_topics([topic], CreateTopicsOptions::default()).await?;
     made.into_iter().try_for_each(|(name, result)| result.with_context(|| format!("topic {name}")))
 }
@@ -102,20 +107,23 @@ pub(crate) async fn read_all(
     }
     let topics = [topic.to_owned()];
     let consumer = consumer(&kafka, IsolationLevel::ReadCommitted, &topics).await?;
-    let mut next: HashMap<usize, i64> = HashMap::new();
+    let mut read = vec![0; ends.len()];
     let reading = tokio::time::timeout(deadline, async {
-        while ends.iter().enumerate().any(|(p, &end)| next.get(&p).copied().unwrap_or(0) < end) {
+        while read.iter().zip(&ends).any(|(read, end)| read < end) {
             for record in consumer.poll(Duration::from_millis(500)).await? {
-                let partition = usize::try_from(record.partition)?;
-                next.insert(partition, record.offset + 1);
-                log[partition].push(stored(record));
+                log[usize::try_from(record.partition)?].push(stored(record));
+            }
+            // Markers and aborted records are passed over: nothing is handed out for them.
+            for (partition, read) in read.iter_mut().enumerate() {
+                let position = consumer.position(topic, i32::try_from(partition)?).await;
+                *read = position.unwrap_or(*read);
             }
         }
         anyhow::Ok(())
     });
     match reading.await {
         Ok(result) => result?,
-        Err(_) => bail!("topic {topic}: read up to {next:?} after {deadline:?}, ends are {ends:?}"),
+        Err(_) => bail!("topic {topic}: read up to {read:?} after {deadline:?}, ends are {ends:?}"),
     }
     consumer.close().await?;
     Ok(log)

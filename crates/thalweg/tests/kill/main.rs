@@ -22,6 +22,7 @@ mod observer;
 mod server;
 mod settings;
 mod sql;
+mod transactor;
 mod verify;
 mod workload;
 
@@ -36,6 +37,7 @@ use thalweg_core::env::Random;
 use crate::crowd::Crowd;
 use crate::server::{Addresses, Server};
 use crate::settings::{Settings, exponential};
+use crate::transactor::TRANSFERS;
 use crate::verify::Evidence;
 use crate::workload::{PARTITIONS, TOPIC};
 
@@ -73,7 +75,7 @@ fn survives_kill_9() {
 
 /// The whole run. An error says what was violated.
 async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
-    let mut server = Server::new(&settings.command, directory);
+    let mut server = Server::new(&settings.command, settings.port, directory);
     server.start()?;
     server.ready(settings.deadline).await?;
     let addresses = server.addresses().clone();
@@ -111,11 +113,14 @@ async fn run(settings: &Settings, directory: &Path) -> anyhow::Result<()> {
 /// Makes the topics and starts the jobs; gives the topics that readers follow.
 async fn prepare(settings: &Settings, addresses: &Addresses) -> anyhow::Result<Vec<String>> {
     let client = kafka::connect(&addresses.kafka, Duration::from_secs(10)).await?;
-    kafka::create_topic(&client, TOPIC, PARTITIONS).await?;
+    // Small, so that they roll; Apache Kafka takes no smaller one than a mebibyte.
+    let segment = if settings.port.is_some() { 1 << 20 } else { 1 << 16 };
+    kafka::create_topic(&client, TOPIC, PARTITIONS, segment).await?;
+    kafka::create_topic(&client, TRANSFERS, transactor::PARTITIONS, segment).await?;
     let mut topics = vec![TOPIC.to_owned()];
     if settings.sql {
         for output in sql::OUTPUTS {
-            kafka::create_topic(&client, output, 2).await?;
+            kafka::create_topic(&client, output, 2, segment).await?;
             topics.push(output.to_owned());
         }
         sql::start_jobs(&addresses.sql, &settings.random(JOBS)).await?;

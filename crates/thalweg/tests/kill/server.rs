@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::sync::oneshot;
 
+use crate::kafka;
+
 /// A journal is cut by whole segments of this size.
 const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
 
@@ -19,6 +21,8 @@ pub(crate) struct Server {
     addresses: Addresses,
     /// Settings in the environment that the next start gets.
     pub(crate) environment: Vec<(String, String)>,
+    /// Whether it prints a `ready` line.
+    announces: bool,
     running: Option<Running>,
     starts: u32,
 }
@@ -39,13 +43,15 @@ struct Running {
 
 impl Server {
     /// A server that is not started yet. `directory` gets `data/` and `server.log`.
-    pub(crate) fn new(command: &[String], directory: &Path) -> Self {
+    pub(crate) fn new(command: &[String], port: Option<u16>, directory: &Path) -> Self {
         let any = || "127.0.0.1:0".to_owned();
+        let kafka = format!("127.0.0.1:{}", port.unwrap_or(0));
         Self {
             command: command.to_vec(),
             directory: directory.to_owned(),
-            addresses: Addresses { kafka: any(), sql: any(), http: any() },
+            addresses: Addresses { kafka, sql: any(), http: any() },
             environment: Vec::new(),
+            announces: port.is_none(),
             running: None,
             starts: 0,
         }
@@ -103,6 +109,9 @@ impl Server {
 
     /// Waits until the server says that it is ready; the first time, learns its ports.
     pub(crate) async fn ready(&mut self, deadline: Duration) -> anyhow::Result<()> {
+        if !self.announces {
+            return self.answers(deadline).await;
+        }
         let running = self.running.as_mut().context("the server is not started")?;
         let line = match tokio::time::timeout(deadline, &mut running.ready).await {
             Ok(Ok(Some(line))) => line,
@@ -123,6 +132,19 @@ impl Server {
             sql: address("sql").unwrap_or_else(|| current.sql.clone()),
             http: address("http").unwrap_or_else(|| current.http.clone()),
         };
+        Ok(())
+    }
+
+    /// Waits until the Kafka door answers.
+    async fn answers(&mut self, deadline: Duration) -> anyhow::Result<()> {
+        let until = tokio::time::Instant::now() + deadline;
+        while kafka::topics(&self.addresses.kafka).await.is_err() {
+            self.check_alive()?;
+            if tokio::time::Instant::now() > until {
+                bail!("the server does not answer after {deadline:?}\n{}", self.log_tail());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         Ok(())
     }
 
@@ -165,7 +187,9 @@ impl Server {
             }
         });
         match ended.await {
-            Ok(status) if status.as_ref().is_ok_and(|status| status.success()) => Ok(()),
+            Ok(Ok(status)) if status.success() => Ok(()),
+            // Java's clean end after SIGTERM.
+            Ok(Ok(status)) if !self.announces && status.code() == Some(128 + 15) => Ok(()),
             Ok(status) => bail!("SIGTERM: the server ended with {status:?}:\n{}", self.log_tail()),
             Err(_) => {
                 running.child.kill()?;

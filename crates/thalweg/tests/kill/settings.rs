@@ -25,6 +25,9 @@ pub(crate) struct Settings {
     /// `THALWEG_KILL_COMMAND`: program and arguments of another server, with `{data}`,
     /// `{kafka}`, `{sql}` and `{http}` where the directory and the addresses go.
     pub(crate) command: Vec<String>,
+    /// `THALWEG_KILL_PORT`: where the Kafka door of a server is that prints no `ready`; it is
+    /// ready when it answers there.
+    pub(crate) port: Option<u16>,
 }
 
 impl Settings {
@@ -45,6 +48,10 @@ impl Settings {
             deadline: Duration::from_secs(number("THALWEG_KILL_DEADLINE_S", 120)?),
             sql: std::env::var("THALWEG_KILL_SQL").as_deref() != Ok("off"),
             command,
+            port: match number("THALWEG_KILL_PORT", 0)? {
+                0 => None,
+                port => Some(u16::try_from(port)?),
+            },
         })
     }
 

@@ -12,6 +12,7 @@ use crate::model::{Log, Placed, Totals, WindowKey, readings};
 use crate::objects::{self, Kind};
 use crate::server::Addresses;
 use crate::settings::Settings;
+use crate::transactor::{End, TRANSFERS};
 use crate::workload::{Outcome, PARTITIONS, TOPIC};
 use crate::{kafka, sql};
 
@@ -41,6 +42,9 @@ impl Evidence<'_> {
         let mut violations =
             checker::input_is_what_was_sent(&self.crowd.shared.ledger.entries(), &input);
         violations.extend(checker::offsets_are_dense(TOPIC, &input));
+        let transfers = self.read(TRANSFERS).await?;
+        let begun = self.crowd.transfers.entries();
+        violations.extend(checker::transactions_are_whole(&begun, &transfers));
         report(violations)?;
         if self.settings.sql {
             self.until_right(async || self.results(&input).await).await?;
@@ -51,6 +55,7 @@ impl Evidence<'_> {
             let log = self.read(topic).await?;
             violations.extend(checker::nothing_seen_has_changed(topic, &log, &seen));
         }
+        violations.extend(checker::nothing_seen_has_changed(TRANSFERS, &transfers, &seen));
         violations.extend(self.crowd.seen.violations());
         report(violations)
     }
@@ -168,14 +173,20 @@ impl Evidence<'_> {
         let sent = self.crowd.shared.ledger.entries();
         let count =
             |wanted: fn(&Outcome) -> bool| sent.iter().filter(|sent| wanted(&sent.outcome)).count();
+        let begun = self.crowd.transfers.entries();
+        let ended = |end| begun.iter().filter(|transaction| transaction.end == end).count();
         format!(
             "{} records handed to producers: {} acknowledged ({} without an offset), {} unknown, \
-             {} not sent; readers saw {}",
+             {} not sent; {} transactions: {} committed, {} aborted, {} unknown; readers saw {}",
             sent.len(),
             count(|outcome| matches!(outcome, Outcome::Acked(_))),
             count(|outcome| *outcome == Outcome::Acked(None)),
             count(|outcome| *outcome == Outcome::Unknown),
             count(|outcome| *outcome == Outcome::NotSent),
+            begun.len(),
+            ended(End::Committed),
+            ended(End::Aborted),
+            ended(End::Unknown),
             self.crowd.seen.summary()
         )
     }

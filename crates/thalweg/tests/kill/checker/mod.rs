@@ -7,6 +7,7 @@ mod log;
 mod results;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +22,7 @@ pub(crate) use results::{
     accounts, adjusted, alerts, bad_records, expected_windows, extra_jobs, extra_view, side_table,
     totals_view, windows, windows_view,
 };
+pub(crate) use transactions::transactions_are_whole;
 
 /// A rule that was broken, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

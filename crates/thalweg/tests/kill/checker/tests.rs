@@ -444,3 +444,31 @@ fn a_wrong_sum_in_an_answer_is_found() {
     wrong.get_mut("s-1").expect("there").count += 1;
     broken(&answers_are_epochs(&input, 2, &[wrong]), "s-1 has more rows than ever");
 }
+
+#[test]
+fn transactions() {
+    use crate::transactor::{End, Part, Transaction};
+    let part = |number, part| Part { transactor: 0, number, part }.text();
+    let begun = |number, parts, end| Transaction { transactor: 0, number, parts, end };
+    let ledger = [
+        begun(0, 2, End::Committed),
+        begun(1, 2, End::Aborted),
+        begun(2, 2, End::Unknown),
+        begun(3, 1, End::Unknown),
+    ];
+    let right = log(&[&[part(0, 0), part(2, 0)], &[part(0, 1), part(2, 1)]]);
+    assert_eq!(transactions_are_whole(&ledger, &right), []);
+    for (wrong, expected) in [
+        (log(&[&[part(0, 0)]]), "1 of its records"),
+        (log(&[&[]]), "0 of its records"),
+        (log(&[&[part(0, 0), part(1, 0), part(1, 1)], &[part(0, 1)]]), "2 of its records"),
+        (log(&[&[part(0, 0), part(0, 1), part(2, 1)]]), "1 of its records"),
+        (log(&[&[part(0, 0), part(0, 1), part(0, 1)]]), "is there twice"),
+        (log(&[&[part(2, 0), part(0, 0)], &[part(0, 1), part(2, 1)]]), "stands behind"),
+        (log(&[&[part(0, 0), part(0, 1), part(9, 0)]]), "never begun"),
+        (log(&[&[part(0, 0), part(0, 1), "boo".to_owned()]]), "nobody sent"),
+    ] {
+        let found = details(&transactions_are_whole(&ledger, &wrong));
+        assert!(found.contains(expected), "{expected}: {found}");
+    }
+}
