@@ -1,6 +1,7 @@
 //! Clients that follow their protocol as stock clients do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,6 +10,7 @@ use crate::error_code::{ErrorCode, NONE};
 use crate::group::embedded;
 use crate::group::messages::*;
 use crate::group::partitions::Partitions;
+use crate::group::topics::TopicsImage;
 
 const SESSION_MS: i32 = 10_000;
 const REBALANCE_MS: i32 = 20_000;
@@ -51,7 +53,9 @@ pub(super) struct Client {
     tells_owned: bool,
     heartbeat_at: u64,
     /// The topics for which it led, if it did: it joins again when there are others.
-    led_for: Option<std::sync::Arc<crate::group::topics::TopicsImage>>,
+    led_for: Option<Arc<TopicsImage>>,
+    /// The group was without it since it was last told what it has.
+    pub(super) was_out: bool,
 }
 
 impl Client {
@@ -69,6 +73,7 @@ impl Client {
             tells_owned: false,
             heartbeat_at: 0,
             led_for: None,
+            was_out: false,
         }
     }
 
@@ -78,11 +83,12 @@ impl Client {
         self.told = None;
         self.epoch = 0;
         self.doing = Doing::Joining;
+        self.was_out = false;
     }
 
-    /// Whether it would commit now.
+    /// Whether it would commit now: between JoinGroup and SyncGroup stock clients do not.
     pub(super) fn commits(&self) -> bool {
-        self.epoch > 0 && !self.owned.is_empty() && !matches!(self.doing, Doing::Joining)
+        self.epoch > 0 && !self.owned.is_empty() && matches!(self.doing, Doing::Consuming)
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -163,24 +169,25 @@ impl Client {
         }
     }
 
-    fn synced(&mut self, reply: SyncReply, world: &WorldView) {
+    fn synced(&mut self, reply: SyncReply, topics: &TopicsImage, cooperative: bool) {
         if reply.error_code != NONE {
             self.refused(reply.error_code);
             return;
         }
         let assigned = embedded::assignment(&reply.assignment).expect("an assignment");
-        let assigned = world.topics.ids_of(&assigned);
+        let assigned = topics.ids_of(&assigned);
+        self.was_out = false;
         let gives_away = !self.owned.is_subset(&assigned);
         self.owned = assigned;
         // A cooperative member says at once what it gave away.
-        let again = world.cooperative && gives_away;
+        let again = cooperative && gives_away;
         self.doing = if again { Doing::Joining } else { Doing::Consuming };
     }
 }
 
 /// What clients know of the world.
 pub(super) struct WorldView {
-    pub(super) topics: std::sync::Arc<crate::group::topics::TopicsImage>,
+    pub(super) topics: Arc<TopicsImage>,
     pub(super) cooperative: bool,
 }
 
@@ -283,13 +290,14 @@ impl World {
         self.send(Some(id), input);
     }
 
-    pub(super) fn receive(&mut self, id: usize, reply: Reply) {
+    /// An answer arrives that was given when there were these topics.
+    pub(super) fn receive(&mut self, id: usize, reply: Reply, topics: Arc<TopicsImage>) {
         let (view, now) = (self.view(), self.now);
         let Some(client) = self.clients.get_mut(&id) else { return };
         match reply {
             Reply::Consumer(reply) => client.consumer_receives(reply, now),
             Reply::Join(reply) => client.joined(reply, &view),
-            Reply::Sync(reply) => client.synced(reply, &view),
+            Reply::Sync(reply) => client.synced(reply, &topics, view.cooperative),
             Reply::Code(NONE) | Reply::Codes(_) => {}
             Reply::Code(code) => client.refused(code),
         }

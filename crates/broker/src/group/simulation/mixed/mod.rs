@@ -3,21 +3,33 @@
 //!
 //! What is checked after each step:
 //! - the coordinator never has a partition with two members;
-//! - a client has no partition that the coordinator does not count as its;
+//! - a client has no partition that the coordinator does not count as its. Not so one of
+//!   the classic protocol that was taken out and joins under its former id, which Kafka
+//!   allows: it reads on, but commits nothing, until SyncGroup says what it has now;
 //! - of commits, in transactions or not, the last one that counts is there, and nobody
 //!   commits for a partition that another one has;
 //! - a restart would find the same.
 //!
 //! And when things are quiet: each partition has exactly one owner.
 
+mod cases;
 mod client;
 mod world;
 
 use proptest::prelude::*;
-use proptest::sample::Index;
 
 use client::Kind;
 use world::World;
+
+/// Which one of so many, as a fraction of all: written down, unlike proptest's.
+#[derive(Clone, Copy, Debug)]
+struct Index(usize);
+
+impl Index {
+    fn index(self, of: usize) -> usize {
+        ((self.0 as u128 * of as u128) >> usize::BITS) as usize
+    }
+}
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -58,7 +70,7 @@ enum Action {
 }
 
 fn actions() -> impl Strategy<Value = Vec<Action>> {
-    let index = || any::<Index>();
+    let index = || any::<usize>().prop_map(Index);
     let kind = prop_oneof![2 => Just(Kind::Consumer), 1 => Just(Kind::Classic)];
     let start = (kind, prop::bool::weighted(0.3));
     let action = prop_oneof![
@@ -85,6 +97,19 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     prop::collection::vec(action, 0..120)
 }
 
+/// Lets all this happen, and then things be quiet.
+fn play(actions: &[Action], cooperative: bool) {
+    let mut world = World::new(cooperative);
+    for action in actions {
+        world.act(action);
+        world.check();
+        world.check_rebuilt();
+    }
+    world.settle();
+    world.check_rebuilt();
+    world.check_settled();
+}
+
 proptest! {
     // `PROPTEST_CASES=100000` for more of them.
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(300)))]
@@ -94,22 +119,14 @@ proptest! {
         actions in actions(),
         cooperative in any::<bool>(),
     ) {
-        let mut world = World::new(cooperative);
-        for action in &actions {
-            world.act(action);
-            world.check();
-            world.check_rebuilt();
-        }
-        world.settle();
-        world.check_rebuilt();
-        world.check_settled();
+        play(&actions, cooperative);
     }
 
     /// Nobody was told yet what becomes of the partitions of the one that left.
     #[test]
     fn a_group_that_became_classic_outlives_a_crash(
-        leaves in any::<Index>(),
-        dies in any::<Index>(),
+        leaves in any::<usize>().prop_map(Index),
+        dies in any::<usize>().prop_map(Index),
         rounds in 1..6_u8,
         cooperative in any::<bool>(),
     ) {

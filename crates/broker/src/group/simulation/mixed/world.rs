@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use proptest::sample::Index;
 use thalweg_core::ids::{Offset, ProducerId, TopicId, TopicPartition};
 use thalweg_core::record_batch::ControlKind;
 
-use super::Action;
 use super::client::{Client, Kind, WorldView};
+use super::{Action, Index};
 use crate::error_code::NONE;
 use crate::group::classic::Phase;
 use crate::group::coordinator::{Coordinator, Group};
@@ -53,8 +52,9 @@ pub(super) struct World {
     durable: usize,
     /// Where the log may end after a crash: what is written together is there as a whole.
     ends: BTreeSet<usize>,
-    /// Answers that wait for this many records to be durable.
-    ready: Vec<(usize, Token, Reply)>,
+    /// Answers that wait to be durable, and the topics as of them: classic members are told
+    /// names, which may be other topics' by the time they hear of it.
+    ready: Vec<(Token, Reply, Arc<TopicsImage>)>,
     pub(super) clients: BTreeMap<usize, Client>,
     next_client: usize,
     pub(super) next_id: usize,
@@ -299,21 +299,35 @@ impl World {
                         self.log.push(Logged::InTransaction(of, entry));
                     }
                 }
-                Output::Reply(token, reply) => self.ready.push((self.log.len(), token, reply)),
+                Output::Reply(token, reply) => self.ready.push((token, reply, self.image.clone())),
             }
             self.ends.insert(self.log.len());
+        }
+        self.note_who_is_out();
+    }
+
+    /// Clients whose time is over may join again under their former ids before they hear
+    /// of it. What they had is lost all the same.
+    fn note_who_is_out(&mut self) {
+        let group = self.coordinator.groups.get("g");
+        for client in self.clients.values_mut() {
+            client.was_out |= match group {
+                None => true,
+                Some(Group::Classic(group)) => !group.members.contains_key(&client.member_id),
+                Some(Group::Consumer(group)) => !group.members.contains_key(&client.member_id),
+            };
         }
     }
 
     /// Makes everything durable, and answers.
     fn sync(&mut self) {
         self.durable = self.log.len();
-        for (_, token, reply) in std::mem::take(&mut self.ready) {
+        for (token, reply, topics) in std::mem::take(&mut self.ready) {
             if let Some(id) = self.waiting.remove(&token) {
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.waiting = None;
                 }
-                self.receive(id, reply);
+                self.receive(id, reply, topics);
             }
         }
     }
@@ -369,7 +383,10 @@ impl World {
             Some(Group::Classic(group)) => {
                 group.members.contains_key(&client.member_id) && group.generation == client.epoch
             }
-            Some(Group::Consumer(group)) => group.members.contains_key(&client.member_id),
+            Some(Group::Consumer(group)) => {
+                let is_member = group.members.contains_key(&client.member_id);
+                is_member && (client.kind == Kind::Consumer || !client.was_out)
+            }
         }
     }
 
@@ -471,7 +488,7 @@ impl World {
             assert!(assigned.clone().all(|bytes| embedded::assignment(bytes).is_some()));
         }
         assert_eq!(
-            self.ready.iter().filter(|(.., reply)| matches!(reply, Reply::Code(NONE))).count(),
+            self.ready.iter().filter(|(_, reply, _)| matches!(reply, Reply::Code(NONE))).count(),
             0
         );
     }
