@@ -25,6 +25,10 @@ pub(crate) fn of_log_error(error: &LogError) -> ErrorCode {
         LogError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
         LogError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
         LogError::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+        LogError::RefusedRecords { records, .. } if records.has_untimely() => {
+            ErrorCode::InvalidTimestamp
+        }
+        LogError::RefusedRecords { .. } => ErrorCode::InvalidRecord,
         LogError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
         LogError::Pinned { .. } => ErrorCode::PolicyViolation,
         LogError::UnknownPartition { .. } => ErrorCode::UnknownTopicOrPartition,

@@ -10,4 +10,5 @@ pub mod ids;
 pub mod key_group;
 pub mod partition_log;
 pub mod record_batch;
+pub mod refused_records;
 pub mod time;

@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use crate::ids::{Offset, ProducerId, TopicId, TopicPartition};
 use crate::record_batch::BatchHeader;
+use crate::refused_records::RefusedRecords;
 use crate::time::Millis;
 
 /// The range limits of a partition. `start <= last_stable <= high_watermark <= end`.
@@ -217,6 +218,14 @@ pub enum LogError {
         partition: TopicPartition,
         /// The producer.
         producer: ProducerId,
+    },
+    /// A batch with records that the topic does not take.
+    #[error("{partition}: {records}")]
+    RefusedRecords {
+        /// The partition.
+        partition: TopicPartition,
+        /// Which ones, and why.
+        records: RefusedRecords,
     },
     /// A timestamp further from now than the topic takes.
     #[error("{partition}: {detail}")]

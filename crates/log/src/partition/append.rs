@@ -11,6 +11,7 @@ use thalweg_core::partition_log::{Appended, LogError};
 use thalweg_core::record_batch::{
     self, BatchError, DecompressionLimits, RecordBatch, TimestampType,
 };
+use thalweg_core::refused_records::{RecordFault, RefusedRecords};
 use thalweg_core::time::Millis;
 
 use super::producer_state::{Incoming, Refusal, Repeated, Staged};
@@ -101,11 +102,13 @@ impl Partition {
             }
             header.check_produced().map_err(|error| self.invalid(error))?;
             batch.verify_crc().map_err(|error| self.invalid(error))?;
-            check_time(header.max_timestamp, config, now).map_err(|detail| {
-                LogError::InvalidTimestamp { partition: self.name.clone(), detail }
-            })?;
             if config.looks_into_records() && !header.attributes.is_control() {
                 self.check_records(&batch, config, now)?;
+            }
+            // The batch may say of itself what no record of it does.
+            if let Some(fault) = untimely(header.max_timestamp, config, now) {
+                let (partition, detail) = (self.name.clone(), fault.to_string());
+                return Err(LogError::InvalidTimestamp { partition, detail });
             }
             let control =
                 header.attributes.is_control().then(|| end_marker(batch.bytes())).flatten();
@@ -125,20 +128,21 @@ impl Partition {
         config: &TopicConfig,
         now: Millis,
     ) -> Result<(), LogError> {
-        let mut refused = Ok(());
+        let mut refused = RefusedRecords::default();
+        let mut index = 0;
         let outlined = batch.outline(&DecompressionLimits::default(), |record| {
-            if refused.is_err() {
-                return;
+            if let Some(fault) = untimely(record.timestamp, config, now) {
+                refused.add(index, fault);
+            } else if config.compact && !record.has_key {
+                refused.add(index, RecordFault::NoKey);
             }
-            let partition = || self.name.clone();
-            if config.compact && !record.has_key {
-                let detail = "a compacted topic takes no record without a key".to_owned();
-                refused = Err(LogError::InvalidBatch { partition: partition(), detail });
-            } else if let Err(detail) = check_time(record.timestamp, config, now) {
-                refused = Err(LogError::InvalidTimestamp { partition: partition(), detail });
-            }
+            index += 1;
         });
-        refused.and_then(|()| outlined.map_err(|error| self.invalid(error)))
+        outlined.map_err(|error| self.invalid(error))?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(LogError::RefusedRecords { partition: self.name.clone(), records: refused })
     }
 
     fn invalid(&self, error: BatchError) -> LogError {
@@ -358,19 +362,18 @@ pub(super) fn sync_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     dir.ancestors().skip(1).take(2).try_for_each(|parent| disk.sync_dir(parent))
 }
 
-fn check_time(time: Millis, config: &TopicConfig, now: Millis) -> Result<(), String> {
-    if time < 0 || config.timestamp_type == TimestampType::LogAppendTime {
-        return Ok(());
+fn untimely(timestamp: Millis, config: &TopicConfig, now: Millis) -> Option<RecordFault> {
+    if timestamp < 0 || config.timestamp_type == TimestampType::LogAppendTime {
+        return None;
     }
-    let ahead = time.saturating_sub(now);
+    let (ahead, behind) = (timestamp.saturating_sub(now), now.saturating_sub(timestamp));
     if ahead > config.timestamp_after_max_ms {
-        return Err(format!("timestamp {time} is {ahead} ms in the future"));
+        Some(RecordFault::Ahead { timestamp, by: ahead })
+    } else if behind > config.timestamp_before_max_ms {
+        Some(RecordFault::Behind { timestamp, by: behind })
+    } else {
+        None
     }
-    let behind = now.saturating_sub(time);
-    if behind > config.timestamp_before_max_ms {
-        return Err(format!("timestamp {time} is {behind} ms in the past"));
-    }
-    Ok(())
 }
 
 /// Gives the batches their offsets, and their time where the log stamps.

@@ -13,6 +13,7 @@ use thalweg_core::partition_log::{Isolation, LogError, LogStore, PartitionLog};
 use thalweg_core::record_batch::{
     BatchBuilder, BatchHeader, Compression, ControlKind, NewRecord, control_batch, split,
 };
+use thalweg_core::refused_records::RecordFault;
 use thalweg_log::{Log, LogOptions};
 
 use crate::support::{limits, manual, read_from};
@@ -338,11 +339,12 @@ fn records_without_a_key_are_refused() {
     let world = World::new(&[]);
     for codec in Compression::ALL {
         let mut builder = BatchBuilder::new(codec);
-        for key in [Some(&b"k"[..]), None] {
+        for key in [Some(&b"k"[..]), None, Some(b"l"), None] {
             builder.push(&NewRecord { key, value: Some(b"v"), ..NewRecord::default() }).unwrap();
         }
         let refused = world.partition.append(builder.build().unwrap());
-        assert!(matches!(refused, Err(LogError::InvalidBatch { .. })), "{refused:?}");
+        let Err(LogError::RefusedRecords { records, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(records.named(), [(1, RecordFault::NoKey), (3, RecordFault::NoKey)]);
     }
     assert_eq!(world.partition.offsets().end, 0);
     // Once the policy is another, at once.

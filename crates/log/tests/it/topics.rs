@@ -11,6 +11,7 @@ use thalweg_core::partition_log::{Isolation, LogError, LogStore, PartitionLog};
 use thalweg_core::record_batch::{
     BatchBuilder, Compression, ControlKind, NewRecord, RecordBatch, control_batch, split,
 };
+use thalweg_core::refused_records::RecordFault;
 use thalweg_log::topic_config::ConfigSource;
 use thalweg_log::{Log, LogOptions};
 
@@ -115,9 +116,19 @@ fn timestamps_out_of_range_are_refused() {
             partition.append(builder.build().unwrap())
         };
         append(&[0, 1000, -500]).unwrap();
-        for ages in [[0, 1001], [0, -501], [1001, 0]] {
+        for (ages, index, by) in [([0, 1001], 1, 1001), ([0, -501], 1, -501), ([1001, 0], 0, 1001)]
+        {
             let refused = append(&ages);
-            assert!(matches!(refused, Err(LogError::InvalidTimestamp { .. })), "{refused:?}");
+            let Err(LogError::RefusedRecords { records, .. }) = refused else {
+                panic!("{refused:?}")
+            };
+            let timestamp = now - by;
+            let fault = match by {
+                1.. => RecordFault::Behind { timestamp, by },
+                _ => RecordFault::Ahead { timestamp, by: -by },
+            };
+            assert_eq!(records.named(), [(index, fault)]);
+            assert!(records.has_untimely());
         }
     }
 }
@@ -285,7 +296,7 @@ fn what_cannot_be_appended_leaves_nothing() {
         assert!(matches!(refused, Err(LogError::InvalidBatch { .. })), "{refused:?}");
     }
     let late = partition.append(batch_at(far, &[b"x"]));
-    assert!(matches!(late, Err(LogError::InvalidTimestamp { .. })), "{late:?}");
+    assert!(matches!(late, Err(LogError::RefusedRecords { .. })), "{late:?}");
     let large = partition.append(batch(&[&[0; 500]]));
     assert!(matches!(large, Err(LogError::TooLarge { limit: 500, .. })), "{large:?}");
     assert!(partition.append(joined.into()).is_err(), "a bad batch refuses them all");

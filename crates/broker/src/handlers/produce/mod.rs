@@ -18,6 +18,7 @@ use thalweg_core::authorizer::{Operation, Resource};
 use thalweg_core::ids::{ProducerId, TopicPartition};
 use thalweg_core::partition_log::{Appended, LogError};
 use thalweg_core::record_batch::{BatchHeader, split};
+use thalweg_core::refused_records::RecordFault;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -27,22 +28,33 @@ use crate::error_code::{ErrorCode, of_log_error};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::topics;
 
+/// Records that one answer names as refused: those of its other partitions are not.
+const NAMED_RECORDS_MAX: usize = 10_000;
+
 /// Why a partition's records were refused.
 #[derive(Clone)]
 struct Refusal {
     code: ErrorCode,
     message: String,
+    /// Those of the batch that are to blame, by number; none where it is all of it.
+    records: Vec<(i32, RecordFault)>,
 }
 
 impl Refusal {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), records: Vec::new() }
     }
 }
 
 impl From<LogError> for Refusal {
     fn from(error: LogError) -> Self {
-        Self::new(of_log_error(&error), error.to_string())
+        let refusal = Self::new(of_log_error(&error), error.to_string());
+        match error {
+            LogError::RefusedRecords { records, .. } => {
+                Self { records: records.named().to_vec(), ..refusal }
+            }
+            _ => refusal,
+        }
     }
 }
 
@@ -64,8 +76,9 @@ pub(crate) async fn handle(
         Err(Refusal::new(ErrorCode::InvalidRequiredAcks, "acks must be 0, 1 or all"))
     };
     let mut topics = Vec::with_capacity(request.topic_data.len());
+    let mut nameable = NAMED_RECORDS_MAX;
     for topic in request.topic_data {
-        let partitions = append_topic(&context, &topic, &admission).await;
+        let partitions = append_topic(&context, &topic, &admission, &mut nameable).await;
         // A copy, so that the records do not stay in memory until they are durable.
         topics.push((TopicName(StrBytes::from_string(topic.name.to_string())), partitions));
     }
@@ -101,6 +114,7 @@ async fn append_topic(
     context: &RequestContext,
     topic: &TopicProduceData,
     admission: &Result<Option<Admission>, Refusal>,
+    nameable: &mut usize,
 ) -> Vec<Pending> {
     let name = topic.name.as_str();
     let of_topic = || {
@@ -120,10 +134,15 @@ async fn append_topic(
     let mut pending = Vec::with_capacity(topic.partition_data.len());
     for data in &topic.partition_data {
         let at = TopicPartition::new(name, data.index);
-        let outcome = match &refusal {
+        let mut outcome = match &refusal {
             Some(refusal) => Err(refusal.clone()),
             None => append(context, at, data.records.clone(), admission).await,
         };
+        if let Err(Refusal { records, .. }) = &mut outcome {
+            records.truncate(*nameable);
+            records.shrink_to_fit();
+            *nameable -= records.len();
+        }
         pending.push(Pending { index: data.index, outcome });
     }
     pending
@@ -219,12 +238,12 @@ fn refused(
     if version < 8 {
         return response;
     }
-    let message = StrBytes::from_string(refusal.message);
-    let invalid = matches!(refusal.code, ErrorCode::InvalidRecord);
-    let first = BatchIndexAndErrorMessage::default()
-        .with_batch_index(0)
-        .with_batch_index_error_message(Some(message.clone()));
+    let of_record = |&(index, fault): &(i32, RecordFault)| {
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(index)
+            .with_batch_index_error_message(Some(StrBytes::from_string(fault.to_string())))
+    };
     response
-        .with_record_errors(if invalid { vec![first] } else { Vec::new() })
-        .with_error_message(Some(message))
+        .with_record_errors(refusal.records.iter().map(of_record).collect())
+        .with_error_message(Some(StrBytes::from_string(refusal.message)))
 }
