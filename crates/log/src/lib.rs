@@ -100,7 +100,9 @@
 //!
 //! A failed sync stops the log for good ([`LogOptions::on_fatal`]): nobody knows what is
 //! durable then, and asking again may lie. Running out of space does not: the append is
-//! refused, what it wrote is cut off, and later ones may succeed.
+//! refused, what it wrote is cut off, and later ones may succeed. Before that, records of
+//! ordinary topics are refused where they would touch a reserve; internal topics, whose
+//! names begin with two underscores, may use half of it ([`Log::disk_space`]).
 
 mod catalog;
 mod directory;
@@ -113,9 +115,11 @@ mod options;
 mod partition;
 mod segment;
 mod shared;
+mod space;
 pub mod topic_config;
 
 pub use log::{Alarm, Log, MAX_PARTITIONS, MAX_TOPIC_NAME_BYTES};
 pub use options::{LogOptions, OnFatal};
 pub use partition::Partition;
 pub use shared::SyncStats;
+pub use space::DiskSpace;

@@ -19,6 +19,7 @@ use crate::options::LogOptions;
 use crate::partition::recovery::Recovery;
 use crate::partition::{self, Partition};
 use crate::shared::{Shared, SyncStats, is_storage_full};
+use crate::space::DiskSpace;
 use crate::topic_config::{self, ConfigEntry, TopicConfig, describe};
 
 /// Most partitions of one topic.
@@ -68,6 +69,7 @@ impl Log {
         remove_deleted(&env, dir, &mut catalog).map_err(|error| refuse(error.to_string()))?;
         let (background, clean) = (options.background, claim.clean);
         let shared = Arc::new(Shared::new(env, options, dir.to_owned(), claim));
+        shared.look_at_space();
         let mut topics = BTreeMap::new();
         for meta in catalog.topics() {
             let topic = open_topic(&shared, meta.clone(), clean).map_err(refuse)?;
@@ -107,9 +109,14 @@ impl Log {
         maintenance::sync_loose_marks(&self.shared);
     }
 
-    /// Asks for free space anew before the next append. The background does this every second.
+    /// Asks how much space is free. The background does this every second.
     pub fn space_step(&self) {
-        self.shared.forget_grant();
+        self.shared.look_at_space();
+    }
+
+    /// How full the disk is, and what is refused for it.
+    pub fn disk_space(&self) -> DiskSpace {
+        self.shared.space.read()
     }
 
     /// Everybody who needs records has pinned them: from now on records are deleted,

@@ -47,7 +47,7 @@ fn tend_loop(shared: &Shared) {
     let mut ticks = 0_u64;
     while shared.pause(TICK) {
         ticks += 1;
-        shared.forget_grant();
+        shared.look_at_space();
         sync_loose_marks(shared);
         if ticks.is_multiple_of(check_ticks) {
             retain(shared, shared.env.clock.wall_ms());

@@ -16,7 +16,8 @@ pub struct LogOptions {
     pub committers: usize,
     /// What to do when the disk fails; nothing can be appended afterwards.
     pub on_fatal: OnFatal,
-    /// Free bytes below which appends are refused, kept for deletes and side files.
+    /// Free bytes below which appends are refused. Half of them are for internal topics, the
+    /// rest for deletes and side files.
     pub reserve_bytes: u64,
     /// Open files kept at most (those being written come on top).
     pub max_open_files: usize,

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -16,10 +16,7 @@ use crate::directory::{self, Claim};
 use crate::files::FileCache;
 use crate::options::LogOptions;
 use crate::partition::Partition;
-
-/// Free space is asked for again after this many bytes were granted, and each second: others
-/// write to the disk, too. So much of the reserve they can take unnoticed.
-const SPACE_GRANT_BYTES: i64 = 4 << 20;
+use crate::space::{Purpose, Space};
 
 /// The common ground of a log and its partitions.
 pub(crate) struct Shared {
@@ -37,8 +34,7 @@ pub(crate) struct Shared {
     pub(crate) loose_marks: Mutex<Vec<Weak<Partition>>>,
     /// Neither retention nor compaction deletes anything while this holds.
     pub(crate) retention_held: AtomicBool,
-    /// Bytes that may be written before free space is asked for again.
-    granted: AtomicI64,
+    pub(crate) space: Space,
     stopping: AtomicBool,
     failure: OnceLock<LogError>,
     failure_told: AtomicBool,
@@ -50,6 +46,7 @@ impl Shared {
         Self {
             files: FileCache::new(options.max_open_files),
             retention_held: AtomicBool::new(options.retention_held),
+            space: Space::new(options.reserve_bytes),
             env,
             options,
             root,
@@ -58,7 +55,6 @@ impl Shared {
             syncs: SyncCounters::default(),
             partitions: Mutex::default(),
             loose_marks: Mutex::default(),
-            granted: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
             failure: OnceLock::new(),
             failure_told: AtomicBool::new(false),
@@ -147,26 +143,17 @@ impl Shared {
     }
 
     /// Grants space for `bytes` unless the disk is nearly full; else says how full.
-    pub(crate) fn grant_space(&self, bytes: u64) -> Result<(), String> {
-        let wanted = i64::try_from(bytes).unwrap_or(i64::MAX);
-        if self.granted.fetch_sub(wanted, Ordering::Relaxed) >= wanted {
-            return Ok(());
-        }
-        let Ok(free) = self.env.disk.free_bytes(&self.root) else { return Ok(()) };
-        let reserve = self.options.reserve_bytes;
-        if free < reserve.saturating_add(bytes) {
-            self.granted.store(0, Ordering::Relaxed);
-            return Err(format!("{free} bytes are free, {reserve} of them are reserved"));
-        }
-        let spare = i64::try_from(free - reserve - bytes).unwrap_or(i64::MAX);
-        self.granted.store(spare.min(SPACE_GRANT_BYTES), Ordering::Relaxed);
-        Ok(())
+    pub(crate) fn grant_space(&self, bytes: u64, purpose: Purpose) -> Result<(), String> {
+        self.space.grant(bytes, purpose, || self.free_bytes())
     }
 
-    /// Asks for free space before the next append: something was out of space, or others may
-    /// have taken some.
-    pub(crate) fn forget_grant(&self) {
-        self.granted.store(0, Ordering::Relaxed);
+    /// Asks how much space is free: others may have taken some, or made some.
+    pub(crate) fn look_at_space(&self) {
+        self.space.look(|| self.free_bytes());
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.env.disk.free_bytes(&self.root).ok()
     }
 }
 

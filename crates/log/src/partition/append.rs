@@ -22,11 +22,16 @@ use crate::segment::index::{self, IndexEntry};
 use crate::segment::scan::end_marker;
 use crate::segment::{self, IndexState, MaxTime, Segment};
 use crate::shared::is_storage_full;
+use crate::space::Purpose;
 use crate::topic_config::TopicConfig;
 
 /// Epoch that batches are stamped with. One machine never elects another leader, and
 /// no offset that was ever read is given twice.
 const LEADER_EPOCH: i32 = 0;
+
+/// How the names of the server's own topics begin: offsets of groups, transactions,
+/// journals of jobs.
+const INTERNAL_PREFIX: &str = "__";
 
 /// Most bytes of one append.
 const MAX_APPEND_BYTES: usize = 512 << 20;
@@ -180,8 +185,15 @@ impl Partition {
         }
     }
 
+    fn purpose(&self) -> Purpose {
+        match self.name.topic.starts_with(INTERNAL_PREFIX) {
+            true => Purpose::Internal,
+            false => Purpose::Ordinary,
+        }
+    }
+
     fn full(&self, detail: String) -> LogError {
-        self.shared.forget_grant();
+        self.shared.space.forget_grant();
         LogError::StorageFull { partition: self.name.clone(), detail }
     }
 
@@ -197,7 +209,7 @@ impl Partition {
         if waiting > 0 && waiting + len > self.shared.options.max_unsynced_bytes {
             return Err(self.full(format!("{waiting} bytes wait for the disk to sync them")));
         }
-        self.shared.grant_space(len).map_err(|detail| self.full(detail))?;
+        self.shared.grant_space(len, self.purpose()).map_err(|detail| self.full(detail))?;
         self.trim(writer)?;
         let last = self.view.lock().segments.last().copied();
         let roll = match last {

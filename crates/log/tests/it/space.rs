@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thalweg_core::env::Disk;
 use thalweg_core::env::sim::{FaultPlan, OpKind, SimEnv};
 use thalweg_core::partition_log::{LogError, LogStore, PartitionLog};
-use thalweg_log::Log;
+use thalweg_log::{Log, LogOptions};
 
 use crate::support::{batch, limits, manual, values};
 
@@ -168,4 +168,57 @@ fn an_event_lost_before_a_whole_one_is_damage() {
     sim.disk.corrupt(&Path::new(ROOT).join("catalog"), 8192..8192 + 20).unwrap();
     let refused = Log::open(sim.env(), Path::new(ROOT), manual()).unwrap_err().to_string();
     assert!(refused.contains("catalog is damaged"), "{refused}");
+}
+
+/// Appends until that is refused; how often it was not.
+fn fill(log: &Arc<Log>, topic: &str) -> usize {
+    let partition = log.partition(topic, 0).unwrap();
+    let taken = (0..1000).take_while(|_| match partition.append(batch(&[&[1; 5000]])) {
+        Ok(_) => true,
+        Err(LogError::StorageFull { detail, .. }) => {
+            assert!(detail.contains("delete topics"), "{detail}");
+            false
+        }
+        Err(other) => panic!("{other}"),
+    });
+    let taken = taken.count();
+    log.commit_step();
+    assert_eq!(partition.offsets().high_watermark, taken as i64);
+    taken
+}
+
+#[test]
+fn internal_topics_go_on_where_others_are_refused() {
+    let sim = SimEnv::new(1);
+    let reserved = || LogOptions { reserve_bytes: 100_000, ..manual() };
+    let log = Log::open(sim.env(), Path::new(ROOT), reserved()).unwrap();
+    log.create_topic("t", 1, &[]).unwrap();
+    log.create_topic("__state", 1, &[]).unwrap();
+    sim.disk.faults(FaultPlan { copy_on_write: false, ..full_but(&sim, 250_000) });
+    log.space_step();
+    assert_eq!(log.disk_space().alarm, None);
+    let free = || sim.disk.free_bytes(Path::new(ROOT)).unwrap();
+    assert!(fill(&log, "t") > 20);
+    let left = free();
+    assert!((90_000..106_000).contains(&left), "{left}");
+    log.space_step();
+    let alarm = log.disk_space().alarm.expect("nearly full");
+    assert!(alarm.contains(&format!("{left} bytes are free")), "{alarm}");
+    assert!(fill(&log, "__state") >= 7);
+    let left = free();
+    assert!((40_000..56_000).contains(&left), "{left}");
+    drop(log);
+    sim.crash();
+    let log = Log::open(sim.env(), Path::new(ROOT), reserved()).unwrap();
+    assert_eq!(log.alarms(), []);
+    assert!(log.disk_space().alarm.is_some(), "told at the start");
+    log.delete_topic("t").unwrap();
+    log.space_step();
+    assert_eq!(log.disk_space().alarm, None, "{} bytes are free", free());
+    for topic in ["u", "__state"] {
+        if topic == "u" {
+            log.create_topic(topic, 1, &[]).unwrap();
+        }
+        log.partition(topic, 0).unwrap().append(batch(&[b"room again"])).unwrap();
+    }
 }

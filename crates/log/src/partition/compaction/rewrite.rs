@@ -21,6 +21,7 @@ use crate::segment::{
     ABORTED_SUFFIX, INDEX_SUFFIX, IndexState, LOG_SUFFIX, MAGIC, MaxTime, Segment, TEMPORARY_SUFFIX,
 };
 use crate::shared::is_storage_full;
+use crate::space::Purpose;
 
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 1 << 20;
@@ -81,7 +82,7 @@ impl Partition {
         let suffixes = [LOG_SUFFIX, INDEX_SUFFIX, ABORTED_SUFFIX];
         let paths = suffixes.map(|s| self.path(first.base, &format!("{s}{TEMPORARY_SUFFIX}")));
         let bytes = group.iter().map(Segment::data_bytes).sum();
-        if let Err(detail) = self.shared.grant_space(bytes) {
+        if let Err(detail) = self.shared.grant_space(bytes, Purpose::Ordinary) {
             tracing::warn!(partition = %self.name, detail, "no space to compact");
             return Ok(Outcome::NoSpace);
         }
@@ -96,7 +97,7 @@ impl Partition {
             Ok(outcome) => Ok(outcome),
             Err(Stop::Write(error)) if is_storage_full(&error) => {
                 tracing::warn!(partition = %self.name, %error, "no space to compact");
-                self.shared.forget_grant();
+                self.shared.space.forget_grant();
                 Ok(Outcome::NoSpace)
             }
             Err(Stop::Write(_)) if self.view.lock().deleted => Err(self.unknown()),
