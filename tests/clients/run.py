@@ -31,6 +31,7 @@ SERVER = (
 TESTS = [
     ("test_kafka_python", "kafka"),
     ("test_kafka_python_groups", "kafka"),
+    ("test_temperature", "kafka"),
     ("test_kafka_python_transactions", "kafka"),
     ("test_confluent", "confluent_kafka"),
     ("test_confluent_groups", "confluent_kafka"),

@@ -2,10 +2,13 @@
 
 use std::io::{self, Write};
 
+use arrow_array::RecordBatch;
 use clap::ValueEnum;
+use thalweg_connect::format::json::JsonOptions;
+use thalweg_connect::format::json_encoder;
 
 use super::Failure;
-use crate::node::ResultMode;
+use crate::node::{ResultMode, to_text};
 
 /// How lists are printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
@@ -57,34 +60,41 @@ pub(crate) fn print_rows(
     out.flush()
 }
 
-/// Prints a result in a script's mode.
-pub(crate) fn print_result(
-    mode: ResultMode,
-    headings: &[&str],
-    rows: &[Vec<String>],
-) -> Result<(), Failure> {
-    match mode {
-        ResultMode::Table => Ok(print_rows(OutputFormat::Table, headings, rows)?),
-        ResultMode::Json => {
-            for row in rows {
-                let object: serde_json::Map<_, _> = headings
-                    .iter()
-                    .map(|h| (*h).to_owned())
-                    .zip(row.iter().map(|c| json_cell(c)))
-                    .collect();
-                writeln!(io::stdout(), "{}", serde_json::Value::Object(object))?;
-            }
-            Ok(())
+/// Prints rows as the JSON format writes them to a topic.
+fn print_json(batches: &[RecordBatch]) -> Result<(), Failure> {
+    let mut encoder = json_encoder(&JsonOptions::default());
+    for batch in batches {
+        encoder.begin(batch).map_err(Failure::running)?;
+        let mut lines = Vec::new();
+        for row in 0..batch.num_rows() {
+            encoder.encode(row, &mut lines).map_err(Failure::running)?;
+            lines.push(b'\n');
         }
+        io::stdout().write_all(&lines)?;
+    }
+    Ok(())
+}
+
+/// Prints a result in a script's mode.
+pub(crate) fn print_result(mode: ResultMode, batches: &[RecordBatch]) -> Result<(), Failure> {
+    let Some(first) = batches.first() else {
+        return Ok(());
+    };
+    let schema = first.schema();
+    let headings: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let rows = || to_text(batches).map_err(Failure::running);
+    match mode {
+        ResultMode::Table => Ok(print_rows(OutputFormat::Table, &headings, &rows()?)?),
+        ResultMode::Json => print_json(batches),
         ResultMode::Csv => {
             writeln!(io::stdout(), "{}", csv_line(headings.iter().copied()))?;
-            for row in rows {
+            for row in rows()? {
                 writeln!(io::stdout(), "{}", csv_line(row.iter().map(String::as_str)))?;
             }
             Ok(())
         }
         ResultMode::Changelog => {
-            for row in rows {
+            for row in rows()? {
                 writeln!(io::stdout(), "+I[{}]", row.join(", "))?;
             }
             Ok(())

@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal, Read, Write};
 
 use clap::{Args, ValueEnum};
 use futures::{StreamExt, pin_mut};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use super::output::{OutputFormat, csv_line, print_rows};
@@ -120,6 +121,7 @@ async fn prompt(client: &Client, mode: Mode) -> Result<(), Failure> {
 }
 
 async fn execute(client: &Client, text: &str, mode: Mode) -> Result<(), Failure> {
+    let kinds = if mode == Mode::Json { json_kinds(client, text).await } else { Vec::new() };
     let messages = client.simple_query_raw(text).await.map_err(|error| failure(&error, text))?;
     pin_mut!(messages);
     let mut headings: Vec<String> = Vec::new();
@@ -145,7 +147,7 @@ async fn execute(client: &Client, text: &str, mode: Mode) -> Result<(), Failure>
                             .collect(),
                     ),
                     Mode::Changelog => print_change(&headings, &cells)?,
-                    Mode::Json => print_json(&headings, &cells)?,
+                    Mode::Json => print_json(&headings, &kinds, &cells)?,
                     Mode::Csv => print_csv(
                         &cells.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>(),
                     )?,
@@ -205,9 +207,66 @@ fn print_change(headings: &[String], cells: &[Option<String>]) -> Result<(), Fai
     Ok(())
 }
 
-fn print_json(headings: &[String], cells: &[Option<String>]) -> Result<(), Failure> {
-    let object: serde_json::Map<_, _> =
-        headings.iter().cloned().zip(cells.iter().cloned().map(Into::into)).collect();
+/// How a column's text stands in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum JsonKind {
+    Number,
+    Boolean,
+    Text,
+}
+
+impl JsonKind {
+    fn of(column: &Type) -> Self {
+        match *column {
+            Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC => {
+                Self::Number
+            }
+            Type::BOOL => Self::Boolean,
+            _ => Self::Text,
+        }
+    }
+
+    fn value(self, cell: &str) -> serde_json::Value {
+        match self {
+            // What JSON has no number for (NaN), or would round, stays text.
+            Self::Number => match serde_json::from_str::<serde_json::Number>(cell) {
+                Ok(number) if is_exact(&number, cell) => number.into(),
+                _ => cell.into(),
+            },
+            Self::Boolean => (cell == "t").into(),
+            Self::Text => cell.into(),
+        }
+    }
+}
+
+/// Whether a number says what the text said: nothing of it was rounded away.
+fn is_exact(number: &serde_json::Number, text: &str) -> bool {
+    let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+    !number.is_f64() || digits(text) <= 17
+}
+
+/// What the columns of a statement are. The simple protocol, which several statements at
+/// once need, does not tell; where there are several, all of it is text.
+async fn json_kinds(client: &Client, text: &str) -> Vec<JsonKind> {
+    match client.prepare(text).await {
+        Ok(statement) => {
+            statement.columns().iter().map(|column| JsonKind::of(column.type_())).collect()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+fn print_json(
+    headings: &[String],
+    kinds: &[JsonKind],
+    cells: &[Option<String>],
+) -> Result<(), Failure> {
+    let kinds = kinds.iter().copied().chain(std::iter::repeat(JsonKind::Text));
+    let values = cells.iter().zip(kinds).map(|(cell, kind)| match cell {
+        Some(cell) => kind.value(cell),
+        None => serde_json::Value::Null,
+    });
+    let object: serde_json::Map<_, _> = headings.iter().cloned().zip(values).collect();
     writeln!(std::io::stdout(), "{}", serde_json::Value::Object(object))?;
     Ok(())
 }
@@ -219,7 +278,19 @@ fn print_csv(cells: &[String]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::caret;
+    use super::{JsonKind, caret};
+
+    #[test]
+    fn cells_become_json_by_their_type() {
+        let json = |kind: JsonKind, cell| kind.value(cell).to_string();
+        assert_eq!(json(JsonKind::Number, "-42"), "-42");
+        assert_eq!(json(JsonKind::Number, "78.25"), "78.25");
+        assert_eq!(json(JsonKind::Number, "NaN"), "\"NaN\"");
+        let exact = "12345678901234567890.123456789";
+        assert_eq!(json(JsonKind::Number, exact), format!("\"{exact}\""));
+        assert_eq!(json(JsonKind::Boolean, "t"), "true");
+        assert_eq!(json(JsonKind::Text, "42"), "\"42\"");
+    }
 
     #[test]
     fn the_caret_stands_under_the_character() {

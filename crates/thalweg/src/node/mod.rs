@@ -44,6 +44,7 @@ pub use catalog_log::{CatalogEvent, CatalogLog, EndReason};
 pub use doors::{BoundDoors, DoorOptions, Doors};
 pub use jobs::{Job, Jobs};
 pub use options::{NodeOptions, ResultMode};
+pub(crate) use rows::to_text;
 pub use script::Script;
 pub use session::{Answer, Session};
 

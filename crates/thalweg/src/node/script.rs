@@ -122,13 +122,7 @@ impl Script {
     }
 
     fn print(&self, batches: &[RecordBatch]) -> Result<(), Failure> {
-        let Some(first) = batches.first() else {
-            return Ok(());
-        };
-        let schema = first.schema();
-        let headings: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        let rows = to_text(batches).map_err(Failure::running)?;
-        crate::cli::print_result(self.mode, &headings, &rows)
+        crate::cli::print_result(self.mode, batches)
     }
 }
 
