@@ -134,6 +134,9 @@ impl Session {
     fn change(&mut self, parsed: &ParsedStatement) -> Result<Answer, SqlError> {
         let node = Arc::clone(&self.node);
         let _one_at_a_time = node.changing.lock();
+        if matches!(parsed.statement, Statement::Drop(_)) {
+            node.jobs.note_running(&node.catalog);
+        }
         let before = node.catalog.snapshot();
         let changed = self.change_alone(parsed);
         if changed.is_err() {
@@ -338,6 +341,7 @@ pub(super) fn new_job(
     if let Some(millis) = settings.duration("pipeline.auto-watermark-interval") {
         options.auto_watermark_interval_ms = millis;
     }
+    let object = planned.to_object(id.0, &planned.name, sql);
     let name = match &planned.view {
         Some(view) if view.catalog == DEFAULT_CATALOG && view.database == DEFAULT_DATABASE => {
             view.name.clone()
@@ -351,6 +355,7 @@ pub(super) fn new_job(
         graph: planned.graph,
         parallelism: settings.parallelism().unwrap_or(node.parallelism),
         options,
+        object,
     }
 }
 
