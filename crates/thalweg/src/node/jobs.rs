@@ -500,6 +500,14 @@ fn add_outputs(node: &Node, new: &NewJob, services: &mut JobServices) -> Result<
     Ok(())
 }
 
+/// The topics in which rows stand that a job could not use.
+pub(crate) fn side_topics(new: &NewJob) -> Vec<String> {
+    let bad = new.graph.sources().map(|(_, source)| topic_name(source.table.short_name(), "bad"));
+    let late = late_suffixes(&new.graph).into_iter();
+    let late = late.map(|(_, suffix)| topic_name(&new.name, &suffix));
+    bad.chain(late).collect()
+}
+
 /// After so long a start says what it waits for.
 const SAY_AFTER: Duration = Duration::from_secs(5);
 
