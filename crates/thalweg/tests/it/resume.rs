@@ -221,3 +221,19 @@ fn a_job_that_was_recorded_and_refused_leaves_nothing() {
     bench.reopen();
     assert!(bench.jobs().is_empty() && bench.rows("SHOW VIEWS").is_empty());
 }
+
+#[test]
+fn a_partition_that_came_while_the_job_was_down_is_read_from_its_beginning() {
+    let mut bench = Bench::new();
+    bench.produce("readings", r#"{"sensor": "a", "celsius": 1}"#);
+    bench.run(&format!("{}{COUNT}", READINGS.replace("earliest-offset", "latest-offset")));
+    bench.produce("readings", r#"{"sensor": "b", "celsius": 1}"#);
+    bench.await_rows("SELECT n FROM counted", &[&["1"]]);
+    bench.run("STOP JOB 'counted'");
+    bench.node().log().add_partitions("readings", 2).expect("one more");
+    bench.produce_to("readings", 1, r#"{"sensor": "c", "celsius": 1}"#);
+    bench.reopen();
+    bench.produce("readings", r#"{"sensor": "d", "celsius": 1}"#);
+    bench.run("RESTART JOB 'counted'");
+    bench.await_rows("SELECT n FROM counted", &[&["3"]]);
+}
