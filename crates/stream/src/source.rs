@@ -118,6 +118,11 @@ pub trait Source: Send + Sync {
     /// Whatever keeps them from being listed.
     fn splits(&self) -> Result<Vec<SplitInfo>>;
 
+    /// Says that the job has this split already, as it says of each before it asks for
+    /// more: a job that goes on has those of its past. Splits that are listed from then on
+    /// and are not among them came later, and start at their beginning.
+    fn known(&self, _split: &SplitInfo) {}
+
     /// A reader of a split.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ pub(crate) struct State {
     /// beginning, and start-up options do not move under a running job.
     splits: BTreeMap<i32, SplitInfo>,
     listed: bool,
+    /// The job has splits already, from its past or from this list.
+    goes_on: bool,
     /// When the topic is looked at again for new partitions; `None`: whenever asked.
     look_at: Option<Millis>,
     feeds: BTreeMap<i32, Arc<Feed>>,
@@ -157,10 +159,11 @@ impl Source for KafkaSource {
             return Ok(state.sorted());
         }
         let meta = self.topic()?;
-        let late = state.listed;
+        let late = state.listed || state.goes_on;
         for partition in 0..meta.partitions {
             // A bounded source reads what was there at its start.
-            if state.splits.contains_key(&partition) || (late && self.options.end.is_some()) {
+            let past_start = state.listed && self.options.end.is_some();
+            if state.splits.contains_key(&partition) || past_start {
                 continue;
             }
             let split = self.split(&meta, partition, late)?;
@@ -175,6 +178,14 @@ impl Source for KafkaSource {
         // Whoever waits for records is called for those of new partitions, too.
         self.watchers.extend(meta.partitions, |partition| self.partition(partition))?;
         Ok(state.sorted())
+    }
+
+    fn known(&self, split: &SplitInfo) {
+        let mut state = self.state.lock();
+        state.goes_on = true;
+        if let Ok(partition) = parse_split(&split.id) {
+            state.splits.entry(partition).or_insert_with(|| split.clone());
+        }
     }
 
     fn open(&self, split: &SplitInfo) -> Result<Box<dyn SplitReader>> {

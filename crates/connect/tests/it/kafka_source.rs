@@ -206,6 +206,17 @@ fn topics_and_partitions_that_come_and_go() {
     world.produce_values("in", 1, &["{\"n\":1}"]);
     let splits = source.splits().unwrap();
     assert_eq!((splits.len(), splits[1].start), (2, 0), "nothing of a new partition is left out");
+    // Nor of one that came while the job was down.
+    world.log.add_partitions("in", 3).unwrap();
+    world.produce_values("in", 2, &["{\"n\":1}"]);
+    for mode in ["latest-offset", "earliest-offset"] {
+        let again = self::source(&world, &[("scan.startup.mode", mode)]);
+        splits.iter().for_each(|split| again.known(split));
+        let starts: Vec<_> = again.splits().unwrap().iter().map(|split| split.start).collect();
+        assert_eq!(starts, [0, 0, 0], "{mode}");
+    }
+    let new = self::source(&world, &[("scan.startup.mode", "latest-offset")]);
+    assert_eq!(new.splits().unwrap()[2].start, 1);
     world.log.delete_topic("in").unwrap();
     world.log.create_topic("in", 2, &[]).unwrap();
     let fresh = self::source(&world, &[]);

@@ -105,6 +105,7 @@ impl LiveDriver {
     fn follow(&mut self, ledger: &Ledger) {
         for split in &ledger.splits[self.splits.len()..] {
             self.known[split.source].insert(split.info.id.clone());
+            self.feeds[split.source].source.known(&split.info);
             self.splits.push(SplitFeed::default());
         }
     }

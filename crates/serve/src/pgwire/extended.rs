@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use pgwire::api::Type;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{
@@ -19,6 +20,7 @@ use super::lexer::split;
 use super::params::{self, ParamType, ParamValue};
 use super::service::SqlResponse;
 use super::session::{Plan, Session, Transaction, no_statement, own_schema};
+use super::types::PgColumn;
 
 /// A prepared statement.
 pub(super) struct Statement {
@@ -126,8 +128,10 @@ impl Session {
         let mut params = Vec::with_capacity(bind.params.len());
         let given = bind.params.iter().zip(param_formats).zip(&statement.params);
         for ((bytes, format), param_type) in given {
-            let value = bytes.as_ref().map(|bytes| ParamValue::decode(bytes, format, *param_type));
-            params.push(value.transpose()?);
+            params.push(match bytes {
+                Some(bytes) => Some(ParamValue::decode(bytes, format, *param_type)?),
+                None => param_type.map(ParamValue::Null),
+            });
         }
         if let Some(schema) = &statement.schema {
             formats(&bind.result_formats, schema.fields().len())?;
@@ -235,8 +239,16 @@ impl Session {
                 Ok(PortalState::Done)
             }
             Ok(cursor) => {
+                // A decimal's scale or a time's precision may be the parameter's: clients
+                // read values by their type.
                 let described = statement.schema.as_ref().map(|schema| columns_of(schema));
-                if described.as_ref() != Some(&cursor.columns) {
+                let same = described.is_some_and(|described| {
+                    let types = |columns: &[PgColumn]| -> Vec<Type> {
+                        columns.iter().map(|column| column.pg_type.clone()).collect()
+                    };
+                    types(&described) == types(&cursor.columns)
+                });
+                if !same {
                     let text = "the columns of the result are not those that were described";
                     return Err(PgError::not_supported(text)
                         .with_hint("prepare the statement again")

@@ -41,9 +41,11 @@ pub enum ParamType {
     TimestampTz,
 }
 
-/// A parameter's value, which is not null.
+/// A parameter's value; a null of no known type is none.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ParamValue {
+    /// The null of a type.
+    Null(ParamType),
     /// A truth value.
     Bool(bool),
     /// A whole number, with the type that the client gave it.
@@ -100,6 +102,25 @@ impl ParamType {
         }))
     }
 
+    /// A type of Flink SQL that has all its values, as far as one has.
+    fn flink_type(self) -> &'static str {
+        match self {
+            Self::Bool => "BOOLEAN",
+            Self::Int2 => "SMALLINT",
+            Self::Int4 => "INT",
+            Self::Int8 => "BIGINT",
+            Self::Float4 => "FLOAT",
+            Self::Float8 => "DOUBLE",
+            Self::Numeric => "DECIMAL(38, 18)",
+            Self::Text => "STRING",
+            Self::Bytea => "BYTES",
+            Self::Date => "DATE",
+            Self::Time => "TIME",
+            Self::Timestamp => "TIMESTAMP(6)",
+            Self::TimestampTz => "TIMESTAMP_LTZ(6)",
+        }
+    }
+
     /// PostgreSQL's type.
     pub(super) fn pg_type(self) -> Type {
         match self {
@@ -130,6 +151,9 @@ impl ParamValue {
             String::from_utf8_lossy(&out).into_owned()
         };
         match self {
+            // Text becomes what stands beside it, and so does its null.
+            Self::Null(ParamType::Text) => "NULL".to_owned(),
+            Self::Null(param_type) => format!("CAST(NULL AS {})", param_type.flink_type()),
             Self::Bool(value) => if *value { "TRUE" } else { "FALSE" }.to_owned(),
             Self::Int(value, ParamType::Int2) => format!("CAST({value} AS SMALLINT)"),
             Self::Int(value, ParamType::Int4) => format!("CAST({value} AS INT)"),
@@ -137,8 +161,7 @@ impl ParamValue {
             Self::Int(value, _) => format!("CAST('{value}' AS BIGINT)"),
             Self::Float(value, ParamType::Float4) => format!("CAST('{value:e}' AS FLOAT)"),
             Self::Float(value, _) => format!("CAST('{value:e}' AS DOUBLE)"),
-            Self::Numeric(digits) if digits.starts_with('-') => format!("({digits})"),
-            Self::Numeric(digits) => digits.clone(),
+            Self::Numeric(digits) => numeric_literal(digits),
             Self::Text(text) | Self::Unknown(text) => format!("'{}'", text.replace('\'', "''")),
             Self::Bytes(bytes) => {
                 bytes.iter().fold("X'".to_owned(), |mut literal, byte| {
@@ -172,6 +195,18 @@ impl ParamValue {
             Format::Binary => super::params_binary::decode(bytes, param_type),
         }
     }
+}
+
+/// Digits of the longest decimal.
+const DECIMAL_DIGITS_MAX: usize = 38;
+
+/// Digits with a point are a decimal by themselves; without one they would be an integer.
+fn numeric_literal(digits: &str) -> String {
+    let count = digits.trim_start_matches(['-', '+']).len();
+    if !digits.contains('.') && (1..=DECIMAL_DIGITS_MAX).contains(&count) {
+        return format!("CAST('{digits}' AS DECIMAL({count}, 0))");
+    }
+    if digits.starts_with('-') { format!("({digits})") } else { digits.to_owned() }
 }
 
 /// How many parameters a statement has: the highest number.
@@ -236,6 +271,9 @@ mod tests {
         assert_eq!(literal(ParamValue::Int(-7, ParamType::Int4)), "CAST(-7 AS INT)");
         assert_eq!(literal(ParamValue::Float(1.5, ParamType::Float8)), "CAST('1.5e0' AS DOUBLE)");
         assert_eq!(literal(ParamValue::Numeric("-1.50".into())), "(-1.50)");
+        assert_eq!(literal(ParamValue::Numeric("-15".into())), "CAST('-15' AS DECIMAL(2, 0))");
+        assert_eq!(literal(ParamValue::Null(ParamType::Int8)), "CAST(NULL AS BIGINT)");
+        assert_eq!(literal(ParamValue::Null(ParamType::Text)), "NULL");
         assert_eq!(literal(ParamValue::Bytes(vec![0, 255])), "X'00FF'");
         assert_eq!(literal(ParamValue::Date(0)), "DATE '1970-01-01'");
         assert_eq!(literal(ParamValue::Timestamp(1_500_000)), "TIMESTAMP '1970-01-01 00:00:01.5'");

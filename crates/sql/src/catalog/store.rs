@@ -188,12 +188,10 @@ impl Catalog {
             return Err(SqlError::new(ErrorCode::WrongObjectType, message)
                 .with_hint(format!("DROP {} {name}", is.to_uppercase())));
         }
-        let mut jobs = inner.jobs.values();
-        let user = jobs.find(|job| job.view.as_ref() != Some(name) && job.uses.contains(name));
-        if let Some(job) = user {
-            let message = format!("{} `{name}` is used by job `{}`", kind.name(), job.name);
-            return Err(SqlError::new(ErrorCode::DependentObjects, message)
-                .with_hint(format!("stop it first: STOP JOB '{}'", job.name)));
+        let uses = |job: &&JobObject| job.view.as_ref() != Some(name) && job.uses.contains(name);
+        let users: Vec<&JobObject> = inner.jobs.values().filter(uses).collect();
+        if !users.is_empty() {
+            return Err(still_used(name, kind, &users));
         }
         inner.objects.remove(name).ok_or_else(|| SqlError::internal("object vanished"))
     }
@@ -249,6 +247,26 @@ impl Inner {
         self.next_id += 1;
         id
     }
+}
+
+/// So many jobs are named in a message.
+const JOBS_NAMED: usize = 5;
+
+fn still_used(name: &FullName, kind: ObjectKind, users: &[&JobObject]) -> SqlError {
+    let named = &users[..users.len().min(JOBS_NAMED)];
+    let mut jobs = named.iter().map(|job| format!("'{}'", job.name)).collect::<Vec<_>>().join(", ");
+    if users.len() > named.len() {
+        jobs.push_str(&format!(" and {} more", users.len() - named.len()));
+    }
+    let (noun, verb) = if users.len() == 1 { ("job", "uses") } else { ("jobs", "use") };
+    let message = format!("cannot drop {} `{name}`: {noun} {jobs} {verb} it", kind.name());
+    let stops: Vec<String> = named.iter().map(|job| format!("STOP JOB '{}'", job.name)).collect();
+    let mut hint = format!("stop what uses it first: {}", stops.join("; "));
+    let mut views = named.iter().filter_map(|job| job.view.as_ref());
+    if let Some(view) = views.next() {
+        hint.push_str(&format!("; or, for good, DROP MATERIALIZED VIEW {view}"));
+    }
+    SqlError::new(ErrorCode::DependentObjects, message).with_hint(hint)
 }
 
 fn unknown_database(catalog: &str, database: &str) -> SqlError {

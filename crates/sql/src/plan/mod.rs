@@ -62,7 +62,7 @@ pub struct PlannedJob {
     pub name: String,
     /// What it does.
     pub graph: Graph,
-    /// Tables that it reads and tables or views that it writes.
+    /// Tables that it reads, views by way of which it does, and what it writes.
     pub uses: Vec<FullName>,
     /// The view that it keeps, if it does.
     pub view: Option<FullName>,
@@ -266,6 +266,7 @@ impl Planner<'_> {
         let shape = self.shape(&rel);
         let mut uses = vec![name.clone()];
         uses.extend(shape.tables.iter().cloned());
+        self.views_in(&create.query, &mut uses)?;
         let mut emitter = Emitter::new(self.settings());
         emitter.write(&rel, Target::View(name.to_string()), true)?;
         let job = self.job(emitter, name.to_string(), uses, Some(name.clone()))?;
@@ -321,6 +322,7 @@ impl Planner<'_> {
     ) -> Result<()> {
         let update_before = sink::changelog(rel, table, self.connectors, insert.table.span)?;
         uses.extend(self.shape(rel).tables);
+        self.views_in(&insert.query, uses)?;
         emitter.write(rel, Target::Table(table.sink_spec()), update_before)
     }
 
@@ -348,8 +350,7 @@ impl Planner<'_> {
         let mut names = TableNames::default();
         let _ = sqlparser::ast::Visit::visit(query, &mut names);
         for name in names.tables {
-            let is_cte = name.parts.len() == 1 && names.ctes.contains(&name.parts[0]);
-            if is_cte {
+            if is_cte(&names.ctes, &name) {
                 continue;
             }
             let full = self.session.resolve(&name)?;
@@ -360,6 +361,10 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+fn is_cte(ctes: &[String], name: &crate::parser::Name) -> bool {
+    matches!(name.parts.as_slice(), [name] if ctes.contains(name))
 }
 
 fn optimise_one(rel: Rel) -> Result<Rel> {

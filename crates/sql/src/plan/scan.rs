@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use datafusion::common::DFSchema;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
+use sqlparser::ast::{Ident, Query};
 
 use super::provider::{PlannedTable, Provider};
 use super::rel::{Rel, RelColumn, RelNode, Scan};
 use super::rewrite::Rewriter;
-use super::{Planner, from_datafusion, parser_options};
-use crate::catalog::{CatalogObject, ColumnSource, TableObject, ViewObject};
+use super::{Planner, TableNames, from_datafusion, is_cte, parser_options};
+use crate::catalog::{CatalogObject, ColumnSource, FullName, TableObject, ViewObject};
 use crate::error::{ErrorCode, Result, SqlError};
 use crate::expr::bind::{BindContext, Binder, ColumnPlace, ScopeColumn};
 use crate::expr::{TimeAttribute, TypedExpr};
 use crate::parser::{Name, Statement};
+use crate::session::SessionState;
 use crate::types::SqlType;
 
 /// Views within views that are followed.
@@ -41,16 +43,8 @@ impl Planner<'_> {
             return Err(SqlError::not_supported("views within views this deep"));
         }
         let what = format!("view `{}`", view.name);
-        let parsed =
-            crate::parser::parse_one(&view.definition).map_err(|error| error.inside(&what))?;
-        let (query, columns) = match parsed.statement {
-            Statement::CreateView(create) => (create.query, create.columns),
-            Statement::CreateMaterializedView(create) => (create.query, create.columns),
-            _ => return Err(SqlError::internal(format!("{what} is no view"))),
-        };
-        let mut session = self.session.clone();
-        session.catalog = view.context_catalog.clone();
-        session.database = view.context_database.clone();
+        let (query, columns) = query_of(view)?;
+        let session = self.session_of(view);
         let inner = Planner { session: &session, depth: self.depth + 1, ..*self };
         let lowered = inner.lowered(&query).map_err(|error| error.inside(&what))?;
         let (rel, visible) = lowered.with_hidden();
@@ -64,6 +58,40 @@ impl Planner<'_> {
         let hidden = rel.names().split_off(visible);
         let names: Vec<String> = names.into_iter().chain(hidden).collect();
         Ok(PlannedTable { rel: rename(rel, &names)?, visible })
+    }
+
+    /// Adds the views that a query names, and those that they name.
+    ///
+    /// # Errors
+    /// A view whose definition cannot be read.
+    pub(crate) fn views_in(&self, query: &Query, views: &mut Vec<FullName>) -> Result<()> {
+        crate::on_large_stack(|| self.views_in_here(query, views))
+    }
+
+    fn views_in_here(&self, query: &Query, views: &mut Vec<FullName>) -> Result<()> {
+        let mut names = TableNames::default();
+        let _ = sqlparser::ast::Visit::visit(query, &mut names);
+        for name in names.tables.iter().filter(|name| !is_cte(&names.ctes, name)) {
+            let full = self.session.resolve(name)?;
+            if let Some(CatalogObject::View(view)) = self.catalog.get(&full)
+                && !views.contains(&full)
+            {
+                views.push(full);
+                let (query, _) = query_of(&view)?;
+                let session = self.session_of(&view);
+                Planner { session: &session, ..*self }.views_in_here(&query, views)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a view's names are looked up.
+    fn session_of(&self, view: &ViewObject) -> SessionState {
+        SessionState {
+            catalog: view.context_catalog.clone(),
+            database: view.context_database.clone(),
+            ..self.session.clone()
+        }
     }
 
     /// The scan of a table with its computed columns and watermark.
@@ -156,6 +184,17 @@ impl Planner<'_> {
         };
         let bound = Binder { schema: &schema, columns: &scope, context }.bind(&expr);
         bound.map_err(|error| rewriter.locate(error))
+    }
+}
+
+/// A view's query, and the names that it gives to the columns.
+fn query_of(view: &ViewObject) -> Result<(Box<Query>, Vec<Ident>)> {
+    let what = format!("view `{}`", view.name);
+    let parsed = crate::parser::parse_one(&view.definition).map_err(|error| error.inside(&what))?;
+    match parsed.statement {
+        Statement::CreateView(create) => Ok((create.query, create.columns)),
+        Statement::CreateMaterializedView(create) => Ok((create.query, create.columns)),
+        _ => Err(SqlError::internal(format!("{what} is no view"))),
     }
 }
 

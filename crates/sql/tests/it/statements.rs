@@ -87,10 +87,12 @@ fn a_table_that_a_job_uses_stays() {
     catalog.remove_job(1);
     let error = run(&mut session, "DROP TABLE t").unwrap_err();
     assert_eq!(error.sqlstate(), "2BP01");
-    assert_eq!(error.hint.unwrap(), "stop it first: STOP JOB 'job'");
+    assert!(error.message.ends_with("t`: jobs 'job', 'v' use it"), "{error}");
+    assert!(error.hint.unwrap().contains(": STOP JOB 'job'; STOP JOB 'v'; "));
     catalog.remove_job(2);
     let error = run(&mut session, "DROP TABLE t").unwrap_err();
-    assert_eq!(error.hint.unwrap(), "stop it first: STOP JOB 'v'");
+    assert!(error.message.ends_with("t`: job 'v' uses it"), "{error}");
+    assert!(error.hint.unwrap().contains("DROP MATERIALIZED VIEW"));
     // A view goes with its job.
     run(&mut session, "DROP MATERIALIZED VIEW v").unwrap();
     catalog.remove_job(3);
@@ -100,6 +102,24 @@ fn a_table_that_a_job_uses_stays() {
     assert!(catalog.jobs().is_empty());
     catalog.put_job(insert.to_object(4, "job", "INSERT ..."));
     assert_eq!(catalog.jobs().len(), 1);
+}
+
+#[test]
+fn a_view_that_a_job_reads_through_stays() {
+    let mut session = session(TABLE);
+    let views = "CREATE VIEW inner_view AS SELECT id FROM t;
+        CREATE VIEW outer_view AS SELECT id FROM inner_view;
+        CREATE VIEW shadowed AS SELECT id FROM t";
+    run(&mut session, views).unwrap();
+    let sql = "INSERT INTO t (id) WITH shadowed AS (SELECT id FROM outer_view)
+        SELECT id FROM shadowed";
+    let job = crate::support::job(&session, sql);
+    session.catalog().add_job(job.to_object(1, "job", sql)).unwrap();
+    for view in ["inner_view", "outer_view"] {
+        let error = run(&mut session, &format!("DROP VIEW {view}")).unwrap_err();
+        assert_eq!(error.sqlstate(), "2BP01", "{error}");
+    }
+    run(&mut session, "DROP VIEW shadowed").unwrap();
 }
 
 #[test]

@@ -13,6 +13,7 @@ use thalweg_engine::{
     JobState, JobStatus, RestingJob, Totals, late_schema,
 };
 use thalweg_serve::view::Fold;
+use thalweg_sql::catalog::{Catalog, JobObject};
 use thalweg_stream::connector::Connectors;
 use thalweg_stream::graph::{Graph, Operator};
 
@@ -176,6 +177,8 @@ pub(crate) struct NewJob {
     pub(crate) graph: Graph,
     pub(crate) parallelism: usize,
     pub(crate) options: JobOptions,
+    /// As the catalog has it while it runs.
+    pub(crate) object: JobObject,
 }
 
 impl NewJob {
@@ -287,6 +290,19 @@ impl Jobs {
         let is_it = |job: &&Arc<Job>| job.name == wanted || job.views.iter().any(|v| v == wanted);
         let found = jobs.values().filter(is_it);
         found.min_by_key(|job| job.status().state.is_over()).cloned()
+    }
+
+    /// Tells the catalog which jobs run just now: what they use is not to be dropped. Whoever
+    /// asks keeps others from starting any; one may end meanwhile.
+    pub(crate) fn note_running(&self, catalog: &Catalog) {
+        let runs = |job: &Arc<Job>| !job.status().state.is_over();
+        let running: Vec<Arc<Job>> = self.list().into_iter().filter(runs).collect();
+        for noted in catalog.jobs() {
+            catalog.remove_job(noted.id);
+        }
+        for new in running.iter().filter_map(|job| job.as_new()) {
+            catalog.put_job(JobObject { name: new.name.clone(), ..new.object.clone() });
+        }
     }
 
     /// Starts a job, or goes on with it where its journal says it was.
@@ -482,6 +498,14 @@ fn add_outputs(node: &Node, new: &NewJob, services: &mut JobServices) -> Result<
         services.late.insert(id, late_sink(node.log(), &topic, schema)?);
     }
     Ok(())
+}
+
+/// The topics in which rows stand that a job could not use.
+pub(crate) fn side_topics(new: &NewJob) -> Vec<String> {
+    let bad = new.graph.sources().map(|(_, source)| topic_name(source.table.short_name(), "bad"));
+    let late = late_suffixes(&new.graph).into_iter();
+    let late = late.map(|(_, suffix)| topic_name(&new.name, &suffix));
+    bad.chain(late).collect()
 }
 
 /// After so long a start says what it waits for.

@@ -46,6 +46,19 @@ impl SqlService for PgService {
 
 struct PgSession(Session);
 
+impl PgSession {
+    /// The columns that a statement answers with, given these parameters.
+    async fn columns(
+        &mut self,
+        sql: &str,
+        params: &[Option<ParamValue>],
+    ) -> Result<Option<SchemaRef>, PgError> {
+        let text = substitute(sql, params)?;
+        let parsed = parse_one(&text).map_err(|error| pg_error(&error, &text))?;
+        self.0.describe(&parsed).await.map_err(|error| pg_error(&error, &text))
+    }
+}
+
 #[async_trait]
 impl SqlSession for PgSession {
     async fn prepare(
@@ -54,14 +67,17 @@ impl SqlSession for PgSession {
         declared: &[Option<ParamType>],
     ) -> Result<Prepared, PgError> {
         let count = placeholders(sql)?;
-        let params = (0..count).map(|at| declared.get(at).cloned().flatten()).collect();
+        let params: Vec<Option<ParamType>> =
+            (0..count).map(|at| declared.get(at).copied().flatten()).collect();
         // Placeholders are written into the text when it is executed; for the columns any
-        // value does.
-        let nulls = vec![None; count];
-        let text = substitute(sql, &nulls)?;
-        let parsed = parse_one(&text).map_err(|error| pg_error(&error, &text))?;
-        let schema = self.0.describe(&parsed).await.map_err(|error| pg_error(&error, &text))?;
-        Ok(Prepared { params, schema })
+        // value of the type does.
+        let typed: Vec<_> = params.iter().map(|known| known.map(ParamValue::Null)).collect();
+        let mut schema = self.columns(sql, &typed).await;
+        if schema.is_err() && params.iter().any(Option::is_some) {
+            // A null of a type may stand where only a value or a bare null can.
+            schema = self.columns(sql, &vec![None; count]).await;
+        }
+        Ok(Prepared { params, schema: schema? })
     }
 
     async fn execute(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thalweg_engine::{JobError, JobId};
+use thalweg_sql::catalog::CatalogSnapshot;
 use thalweg_sql::error::{ErrorCode, SqlError};
 use thalweg_sql::parser::{Name, Statement};
 use thalweg_sql::{Outcome, PlannedInsert, PlannedJob};
@@ -29,7 +30,7 @@ const OPENED_AT_ONCE: usize = 8;
 /// What was deleted cannot be recorded as deleted, or no thread can be had.
 pub(super) fn resume(node: &Arc<Node>, events: Vec<CatalogEvent>) -> anyhow::Result<()> {
     let fates = fates(&events);
-    let mut resuming = Resuming { node, fates, jobs: Vec::new(), orphans: Vec::new() };
+    let mut resuming = Resuming { node, fates, jobs: Vec::new(), began: None, orphans: Vec::new() };
     for event in events {
         resuming.take(event);
     }
@@ -75,6 +76,9 @@ struct Resuming<'a> {
     fates: BTreeMap<JobId, Fate>,
     /// Jobs to take up.
     jobs: Vec<NewJob>,
+    /// The last job that began, if it is gone, and the catalog before it. Where it ended
+    /// with no definition between, not even the drop of its view, it did not start.
+    began: Option<(JobId, CatalogSnapshot)>,
     /// Jobs of dropped views whose end was not recorded before the process ended.
     orphans: Vec<JobId>,
 }
@@ -83,6 +87,7 @@ impl Resuming<'_> {
     fn take(&mut self, event: CatalogEvent) {
         let (sql, outcome) = match event {
             CatalogEvent::Definition { sql, catalog, database } => {
+                self.began = None;
                 let outcome = self.define(&sql, catalog, database);
                 (sql, outcome)
             }
@@ -96,6 +101,8 @@ impl Resuming<'_> {
                 parallelism,
             } => {
                 let id = JobId(job);
+                let before = self.is_gone(id).then(|| self.node.catalog.snapshot());
+                self.began = before.map(|before| (id, before));
                 let planned = self.plan(id, &sql, catalog, database, settings.into_iter());
                 match planned {
                     Ok(Some(mut new)) => {
@@ -122,10 +129,13 @@ impl Resuming<'_> {
             CatalogEvent::JobRestarted { .. } => return,
             CatalogEvent::JobEnded { job, .. } => {
                 let id = JobId(job);
+                self.orphans.retain(|orphan| *orphan != id);
                 if self.is_gone(id) {
                     self.jobs.retain(|new| new.id != id);
                 }
-                self.orphans.retain(|orphan| *orphan != id);
+                if let Some((_, before)) = self.began.take_if(|(began, _)| *began == id) {
+                    self.node.catalog.restore(before);
+                }
                 return;
             }
         };

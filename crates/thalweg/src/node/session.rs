@@ -14,7 +14,7 @@ use thalweg_sql::{Outcome, PlannedInsert, PlannedJob, SessionState};
 use super::access::Access;
 use super::catalog_log::{CatalogEvent, EndReason};
 use super::insert_values::insert_values;
-use super::jobs::NewJob;
+use super::jobs::{NewJob, side_topics};
 use super::side_tables::SideTable;
 use super::{Job, Node, show, side_tables};
 
@@ -134,6 +134,9 @@ impl Session {
     fn change(&mut self, parsed: &ParsedStatement) -> Result<Answer, SqlError> {
         let node = Arc::clone(&self.node);
         let _one_at_a_time = node.changing.lock();
+        if matches!(parsed.statement, Statement::Drop(_)) {
+            node.jobs.note_running(&node.catalog);
+        }
         let before = node.catalog.snapshot();
         let changed = self.change_alone(parsed);
         if changed.is_err() {
@@ -202,10 +205,16 @@ impl Session {
             parallelism: new.parallelism,
         })?;
         let side_tables = side_tables::of_job(&new.name, &new.graph);
+        let log = self.node.log();
+        let mut topics = side_topics(&new);
+        topics.retain(|topic| log.topic(topic).is_none());
         let job = self.node.jobs.start(&self.node, new).map_err(|error| {
             // Nobody has seen anything of it. Where the end cannot be recorded either, the
             // next start tries the job again, and it can be stopped then.
             let _ = self.node.jobs.delete_state(&self.node, id);
+            for made in topics.iter().filter(|topic| log.topic(topic).is_some()) {
+                let _ = log.delete_topic(made);
+            }
             let _ =
                 self.node.keep(&CatalogEvent::JobEnded { job: id.0, reason: EndReason::Dropped });
             job_error(error)
@@ -338,6 +347,7 @@ pub(super) fn new_job(
     if let Some(millis) = settings.duration("pipeline.auto-watermark-interval") {
         options.auto_watermark_interval_ms = millis;
     }
+    let object = planned.to_object(id.0, &planned.name, sql);
     let name = match &planned.view {
         Some(view) if view.catalog == DEFAULT_CATALOG && view.database == DEFAULT_DATABASE => {
             view.name.clone()
@@ -351,6 +361,7 @@ pub(super) fn new_job(
         graph: planned.graph,
         parallelism: settings.parallelism().unwrap_or(node.parallelism),
         options,
+        object,
     }
 }
 

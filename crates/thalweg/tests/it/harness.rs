@@ -119,6 +119,11 @@ impl Bench {
 
     /// Writes a record to partition 0 of a topic, which is created where it is missing.
     pub(crate) fn produce(&self, topic: &str, value: &str) {
+        self.produce_to(topic, 0, value);
+    }
+
+    /// The same to another partition, which is there.
+    pub(crate) fn produce_to(&self, topic: &str, partition: i32, value: &str) {
         let log = self.node().log();
         if log.topic(topic).is_none() {
             log.create_topic(topic, 1, &[]).expect("a topic");
@@ -126,7 +131,7 @@ impl Bench {
         let mut batch = BatchBuilder::new(Compression::None);
         let record = NewRecord { value: Some(value.as_bytes()), ..NewRecord::default() };
         batch.push(&record).expect("room");
-        let partition = log.partition(topic, 0).expect("the partition");
+        let partition = log.partition(topic, partition).expect("the partition");
         append_durably(partition.as_ref(), batch.build().expect("a batch")).expect("appended");
     }
 

@@ -152,3 +152,56 @@ fn what_a_stop_cannot_do_is_said() {
     assert_eq!(state(&bench, "total"), Some(JobState::Running));
     assert!(bench.try_run("STOP JOB 'nobody'").is_err());
 }
+
+fn assert_used(bench: &Bench, drop: &str, job: &str) {
+    let error = bench.try_run(drop).expect_err("a job uses it");
+    assert_eq!(error.sqlstate(), "2BP01", "{error}");
+    assert!(error.message.contains(&format!("'{job}'")), "{error}");
+    assert!(error.hint.expect("a hint").contains(&format!("STOP JOB '{job}'")));
+}
+
+#[test]
+fn what_a_running_job_uses_is_not_dropped() {
+    let mut bench = bench();
+    bench.run("CREATE VIEW odd AS SELECT n FROM numbers WHERE MOD(n, 2) = 1");
+    bench.run("CREATE MATERIALIZED VIEW total AS SELECT SUM(n) AS n FROM odd");
+    let copy = start_copy(&bench);
+    for _ in 0..2 {
+        assert_used(&bench, "DROP TABLE numbers", "total");
+        assert_used(&bench, "DROP TABLE numbers", &copy);
+        assert_used(&bench, "DROP VIEW odd", "total");
+        assert_used(&bench, "DROP TABLE IF EXISTS copy", &copy);
+        bench.reopen();
+    }
+    // One that rests keeps nothing; started again, it does.
+    bench.run(&format!("STOP JOB '{copy}'"));
+    bench.run("CREATE TABLE passing (n INT) WITH ('connector' = 'blackhole')");
+    bench.run("DROP TABLE passing");
+    bench.run(&format!("RESTART JOB '{copy}'"));
+    assert_used(&bench, "DROP TABLE copy", &copy);
+    bench.run(&format!("STOP JOB '{copy}'"));
+    bench.run("DROP TABLE copy");
+    assert_used(&bench, "DROP TABLE numbers", "total");
+    bench.run("DROP MATERIALIZED VIEW total");
+    bench.run("DROP VIEW odd; DROP TABLE numbers");
+    bench.reopen();
+    assert!(bench.rows("SHOW TABLES").iter().flatten().all(|name| name.contains('$')));
+    assert_eq!(state(&bench, &copy), Some(JobState::Stopped));
+}
+
+#[test]
+fn what_a_job_used_that_came_to_its_end_or_was_cancelled_is_dropped() {
+    let bench = bench();
+    bench.run(
+        "CREATE TABLE now (n INT) WITH ('connector' = 'kafka', 'topic' = 'numbers',
+           'format' = 'json', 'scan.startup.mode' = 'earliest-offset',
+           'scan.bounded.mode' = 'latest-offset')",
+    );
+    let Answer::Job(job) = bench.run("INSERT INTO copy SELECT n FROM now") else { panic!("a job") };
+    assert_eq!(job.wait().state, JobState::Finished);
+    bench.run("DROP TABLE now");
+    let copy = start_copy(&bench);
+    assert_used(&bench, "DROP TABLE numbers", &copy);
+    bench.run(&format!("CANCEL JOB '{copy}'"));
+    bench.run("DROP TABLE numbers; DROP TABLE copy");
+}

@@ -50,3 +50,45 @@ fn instants_go_in_and_out_as_parameters() {
         }
     });
 }
+
+#[test]
+fn a_parameter_comes_back_as_what_it_is() {
+    let bench = Bench::new();
+    let moment = UNIX_EPOCH + Duration::from_micros(1_709_210_096_789_012);
+    with_client(&bench, async |client| {
+        let sql = "SELECT $1 AS moment, $2 AS small, $3 AS large, $4 AS word";
+        let word = Some("word");
+        let rows = client
+            .query_typed(
+                sql,
+                &[
+                    (&moment, Type::TIMESTAMPTZ),
+                    (&7i32, Type::INT4),
+                    (&8i64, Type::INT8),
+                    (&word, Type::TEXT),
+                ],
+            )
+            .await
+            .unwrap();
+        assert_eq!(rows[0].get::<_, SystemTime>(0), moment);
+        assert_eq!((rows[0].get::<_, i32>(1), rows[0].get::<_, i64>(2)), (7, 8));
+        assert_eq!(rows[0].get::<_, Option<&str>>(3), word);
+        let nothing = (None::<SystemTime>, None::<i32>, None::<i64>, None::<&str>);
+        let rows = client
+            .query_typed(
+                sql,
+                &[
+                    (&nothing.0, Type::TIMESTAMPTZ),
+                    (&nothing.1, Type::INT4),
+                    (&nothing.2, Type::INT8),
+                    (&nothing.3, Type::TEXT),
+                ],
+            )
+            .await
+            .unwrap();
+        assert_eq!(rows[0].get::<_, Option<SystemTime>>(0), None);
+        assert_eq!(rows[0].get::<_, Option<i32>>(1), None);
+        assert_eq!(rows[0].get::<_, Option<i64>>(2), None);
+        assert_eq!(rows[0].get::<_, Option<&str>>(3), None);
+    });
+}

@@ -182,3 +182,58 @@ fn what_cannot_start_did_not_happen() {
     assert!(bench.try_run("CREATE MATERIALIZED VIEW v AS SELECT celsius FROM readings").is_err());
     assert_eq!(bench.jobs().len(), 1);
 }
+
+#[test]
+fn a_job_that_was_recorded_and_refused_leaves_nothing() {
+    let mut bench = Bench::new();
+    bench.produce("readings", r#"{"sensor": "a", "celsius": 1}"#);
+    bench.run(&format!("{READINGS}{COPY}"));
+    let topics = |bench: &Bench| {
+        let topics = bench.node().log().topics();
+        // What a table writes to is the table's.
+        let others = topics.iter().filter(|topic| &*topic.name != "copy");
+        let mut names: Vec<String> = others.map(|topic| topic.name.to_string()).collect();
+        names.sort();
+        names
+    };
+    let (tables, before) = (bench.rows("SHOW TABLES"), topics(&bench));
+    for statement in [COUNT.trim_end_matches(';'), "INSERT INTO copy SELECT sensor FROM readings"] {
+        let refused = format!(
+            "SET 'pipeline.max-parallelism' = '1'; SET 'parallelism.default' = '2'; {statement}"
+        );
+        assert!(bench.try_run(&refused).is_err());
+    }
+    for _ in 0..2 {
+        assert_eq!(bench.rows("SHOW TABLES"), tables);
+        assert!(bench.rows("SHOW VIEWS").is_empty());
+        assert!(bench.jobs().is_empty());
+        assert_eq!(topics(&bench), before);
+        let jobs = bench.node().env().disk.list(&bench.data().join("jobs")).unwrap_or_default();
+        assert!(jobs.is_empty(), "{jobs:?}");
+        bench.reopen();
+    }
+    bench.run(COUNT);
+    bench.await_rows("SELECT n FROM counted", &[&["1"]]);
+    bench.reopen();
+    assert_eq!(bench.rows("SELECT n FROM counted"), [["1"]]);
+    assert_eq!(bench.jobs(), [("counted".to_owned(), JobState::Running)]);
+    bench.run("DROP MATERIALIZED VIEW counted");
+    bench.reopen();
+    assert!(bench.jobs().is_empty() && bench.rows("SHOW VIEWS").is_empty());
+}
+
+#[test]
+fn a_partition_that_came_while_the_job_was_down_is_read_from_its_beginning() {
+    let mut bench = Bench::new();
+    bench.produce("readings", r#"{"sensor": "a", "celsius": 1}"#);
+    bench.run(&format!("{}{COUNT}", READINGS.replace("earliest-offset", "latest-offset")));
+    bench.produce("readings", r#"{"sensor": "b", "celsius": 1}"#);
+    bench.await_rows("SELECT n FROM counted", &[&["1"]]);
+    bench.run("STOP JOB 'counted'");
+    bench.node().log().add_partitions("readings", 2).expect("one more");
+    bench.produce_to("readings", 1, r#"{"sensor": "c", "celsius": 1}"#);
+    bench.reopen();
+    bench.produce("readings", r#"{"sensor": "d", "celsius": 1}"#);
+    bench.run("RESTART JOB 'counted'");
+    bench.await_rows("SELECT n FROM counted", &[&["3"]]);
+}
