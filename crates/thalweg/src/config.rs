@@ -87,7 +87,8 @@ impl Default for KafkaConfig {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// Produce is refused, to be tried again, while less than this is free on the disk.
+    /// Produce is refused, to be tried again, while less than this is free on the disk. Half
+    /// of it is for offsets of groups, transactions and journals of jobs.
     pub reserve_bytes: u64,
     /// How often old segments are looked for, in milliseconds.
     pub retention_check_ms: u64,
