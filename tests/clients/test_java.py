@@ -168,6 +168,49 @@ def test_configs_are_described(server):
     assert "segment.bytes=1073741824" in shown
 
 
+def configs(server, *arguments):
+    return tool("kafka.admin.ConfigCommand", "--bootstrap-server", server.kafka, *arguments)
+
+
+def throttled_ms(server, topic, client):
+    """Longest throttle time that a producer was told."""
+    shown = tool(
+        "org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--num-records", 300,
+        "--record-size", 1000, "--throughput", -1, "--print-metrics", "--producer-props",
+        f"bootstrap.servers={server.kafka}", f"client.id={client}", "batch.size=4000",
+    )
+    name = "producer-metrics:produce-throttle-time-max"
+    rows = [line for line in shown.splitlines() if line.startswith(name)]
+    assert len(rows) == 1, shown
+    return float(rows[0].rsplit(":", 1)[1])
+
+
+def test_quotas_by_kafka_configs(server):
+    topic, client = topic_name("java"), topic_name("client")
+    entity = ("--entity-type", "clients", "--entity-name", client)
+    topics(server, "--create", "--topic", topic)
+    rates = "producer_byte_rate=100000,consumer_byte_rate=200000,request_percentage=50"
+    done = configs(server, "--alter", "--add-config", rates, *entity)
+    assert f"Completed updating config for client {client}." in done
+    shown = configs(server, "--describe", *entity)
+    assert f"Quota configs for client-id '{client}' are " in shown
+    for rate in ("producer_byte_rate=100000.0", "consumer_byte_rate=200000.0", "request_percentage=50.0"):
+        assert rate in shown, shown
+    assert throttled_ms(server, topic, client) > 0
+    configs(server, "--alter", "--delete-config", "producer_byte_rate", *entity)
+    shown = configs(server, "--describe", *entity)
+    assert "producer_byte_rate" not in shown and "consumer_byte_rate=200000.0" in shown
+    assert throttled_ms(server, topic, client) == 0
+    configs(server, "--alter", "--delete-config", "consumer_byte_rate,request_percentage", *entity)
+    default = ("--entity-type", "users", "--entity-default")
+    configs(server, "--alter", "--add-config", "consumer_byte_rate=9000000", *default)
+    assert "Quota configs for the default user-principal are consumer_byte_rate=9000000.0" in (
+        configs(server, "--describe", *default)
+    )
+    configs(server, "--alter", "--delete-config", "consumer_byte_rate", *default)
+    assert "Quota configs" not in configs(server, "--describe", *default)
+
+
 def test_perf_tools(server):
     topic = topic_name("java")
     shown = tool(

@@ -19,6 +19,7 @@ use crate::net::listener;
 use crate::net::memory::Memory;
 use crate::options::{BrokerOptions, GroupOptions, Limits, TransactionOptions};
 use crate::producer_ids::ProducerIds;
+use crate::quota::Quotas;
 use crate::topics::Topics;
 use crate::transaction::TransactionService;
 
@@ -90,6 +91,7 @@ pub(crate) struct Broker {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) limits: Limits,
     pub(crate) memory: Memory,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) group_options: GroupOptions,
@@ -103,7 +105,7 @@ pub(crate) struct Broker {
 
 impl Broker {
     fn new(state: BrokerState, options: &BrokerOptions, local_addr: SocketAddr) -> Arc<Self> {
-        let BrokerState { env, log, groups, producer_ids, transactions } = state;
+        let BrokerState { env, log, groups, producer_ids, transactions, quotas } = state;
         let (host, port) = options
             .advertised
             .clone()
@@ -115,6 +117,7 @@ impl Broker {
             authorizer: options.authorizer.clone(),
             limits: options.limits.clone(),
             memory: Memory::new(&options.limits),
+            quotas,
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions.max(1),
             group_options: options.groups.clone(),
@@ -165,6 +168,7 @@ pub struct BrokerState {
     groups: Arc<GroupService>,
     producer_ids: Arc<ProducerIds>,
     transactions: Arc<TransactionService>,
+    quotas: Arc<Quotas>,
 }
 
 impl std::fmt::Debug for BrokerState {
@@ -189,7 +193,8 @@ impl BrokerState {
             producer_ids.clone(),
             transactions,
         )?);
-        Ok(Self { env, log, groups, producer_ids, transactions })
+        let quotas = Arc::new(Quotas::open(env.clone(), log.clone())?);
+        Ok(Self { env, log, groups, producer_ids, transactions, quotas })
     }
 
     /// Committed offsets, for use inside the process.

@@ -36,6 +36,7 @@ mod keyed_topic;
 mod net;
 mod options;
 mod producer_ids;
+mod quota;
 mod request;
 mod response;
 #[cfg(test)]

@@ -79,9 +79,12 @@ pub struct Limits {
     pub auto_created_partitions: usize,
     /// Requests of one connection that wait for their answer; more are not read.
     pub requests_in_flight: usize,
-    /// Connections at a time; more are closed at once. With the log's files the default
+    /// Connections at a time (`max.connections`); more are closed at once. With the log's files the default
     /// fits into the 1024 file descriptors that a process usually has.
     pub connections: usize,
+    /// Connections of one address at a time (`max.connections.per.ip`); more are closed at
+    /// once. As in Kafka there is no bound unless one is set.
+    pub connections_per_ip: usize,
     /// A connection on which nothing moved for so long is closed
     /// (`connections.max.idle.ms`).
     pub idle_timeout: Duration,
@@ -108,6 +111,7 @@ impl Default for Limits {
             auto_created_partitions: 100,
             requests_in_flight: 128,
             connections: 400,
+            connections_per_ip: usize::MAX,
             idle_timeout: Duration::from_secs(600),
             frame_timeout: Duration::from_secs(30),
             reader_timeout: Duration::from_secs(10),

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
@@ -14,6 +15,7 @@ use crate::broker::Broker;
 use crate::guard::GuardError;
 use crate::net::budget::Share;
 use crate::net::memory::{ConnectionMemory, RequestShare};
+use crate::quota::{Kind, Mute};
 use crate::response::{ResponseFrame, ResponseHead};
 
 /// Why a connection is closed instead of an answer being sent.
@@ -127,6 +129,8 @@ pub(crate) struct Client {
     pub(crate) peer: SocketAddr,
     pub(crate) principal: Principal,
     pub(crate) memory: ConnectionMemory,
+    /// Until when nothing is read from the connection.
+    pub(crate) mute: Mute,
 }
 
 /// A request's share of the memory for requests, of its connection's and of all, held
@@ -161,7 +165,7 @@ pub(crate) struct RequestContext {
     pub(crate) client_id: Arc<str>,
     /// What the answer must begin with.
     pub(crate) head: ResponseHead,
-    permit: Permit,
+    permit: Option<Permit>,
 }
 
 impl RequestContext {
@@ -174,7 +178,12 @@ impl RequestContext {
         let head =
             ResponseHead { correlation_id: header.correlation_id, version: header.api_version };
         let client_id = header.client_id.unwrap_or_else(|| "".into());
-        Self { broker, client, client_id, head, permit }
+        Self { broker, client, client_id, head, permit: Some(permit) }
+    }
+
+    /// The same, for when the request's bytes are not needed any more.
+    pub(crate) fn without_request(self) -> Self {
+        Self { permit: None, ..self }
     }
 
     /// Version of the request and of its answer.
@@ -195,6 +204,11 @@ impl RequestContext {
     ) -> i32 {
         let allowed = operations.iter().filter(|operation| self.allows(**operation, resource));
         allowed.fold(0, |bits, operation| bits | 1 << (*operation as u8))
+    }
+
+    /// Counts what the client uses against its quota; gives how long it should wait.
+    pub(crate) fn count(&self, kind: Kind, amount: f64) -> Duration {
+        self.broker.quotas.count(kind, self.client.principal.name(), &self.client_id, amount)
     }
 
     /// An answer that is ready.

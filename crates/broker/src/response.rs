@@ -1,11 +1,14 @@
 //! Encoding of responses, in pieces so that record bytes are not copied.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
+use crate::api::Api;
 use crate::net::budget::Share;
+use crate::quota::place_of_throttle_time;
 use crate::request::RequestError;
 
 /// What ties a response to its request.
@@ -39,8 +42,11 @@ impl ResponseHead {
 
 /// A response as it goes to the socket.
 pub(crate) struct ResponseFrame {
-    pieces: VecDeque<Bytes>,
+    first: BytesMut,
+    rest: Vec<Bytes>,
     shares: Vec<Share>,
+    /// How long the client is told to wait.
+    throttle: Duration,
 }
 
 impl ResponseFrame {
@@ -49,15 +55,12 @@ impl ResponseFrame {
     pub(crate) fn of_pieces(mut first: BytesMut, rest: Vec<Bytes>, shares: Vec<Share>) -> Self {
         let length = first.len() - 4 + rest.iter().map(Bytes::len).sum::<usize>();
         first[..4].copy_from_slice(&(length as u32).to_be_bytes());
-        let mut pieces = VecDeque::with_capacity(1 + rest.len());
-        pieces.push_back(first.freeze());
-        pieces.extend(rest.into_iter().filter(|piece| !piece.is_empty()));
-        Self { pieces, shares }
+        Self { first, rest, shares, throttle: Duration::ZERO }
     }
 
     /// Bytes of all pieces.
     pub(crate) fn len(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
+        self.first.len() + self.rest.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Whether the memory for it is accounted for.
@@ -71,8 +74,31 @@ impl ResponseFrame {
         self
     }
 
+    /// The same frame, for a client that should wait for so long.
+    pub(crate) fn throttled(mut self, wait: Duration) -> Self {
+        self.throttle = self.throttle.max(wait);
+        self
+    }
+
+    /// How long the client should wait.
+    pub(crate) fn throttle(&self) -> Duration {
+        self.throttle
+    }
+
+    /// Writes the time to wait where it stands in an encoded answer of a version.
+    pub(crate) fn tell_throttle(&mut self, api: &Api, version: i16) {
+        let (flexible, length) = (api.is_flexible(version), self.first.len());
+        let place = place_of_throttle_time(api.key, version, flexible, length);
+        if let Some(at) = place.and_then(|at| self.first.get_mut(at..at + 4)) {
+            at.copy_from_slice(&(self.throttle.as_millis() as i32).to_be_bytes());
+        }
+    }
+
     /// The pieces in order, and what to hold until they are sent.
     pub(crate) fn into_pieces(self) -> (VecDeque<Bytes>, Vec<Share>) {
-        (self.pieces, self.shares)
+        let mut pieces = VecDeque::with_capacity(1 + self.rest.len());
+        pieces.push_back(self.first.freeze());
+        pieces.extend(self.rest.into_iter().filter(|piece| !piece.is_empty()));
+        (pieces, self.shares)
     }
 }

@@ -66,11 +66,20 @@ pub struct KafkaConfig {
     pub auto_create_topics: bool,
     /// Partitions of a topic that is created so.
     pub default_partitions: i32,
+    /// Connections at a time (`max.connections`).
+    pub max_connections: usize,
+    /// Connections of one address at a time (`max.connections.per.ip`).
+    pub max_connections_per_ip: usize,
 }
 
 impl Default for KafkaConfig {
     fn default() -> Self {
-        Self { auto_create_topics: true, default_partitions: 1 }
+        Self {
+            auto_create_topics: true,
+            default_partitions: 1,
+            max_connections: 400,
+            max_connections_per_ip: usize::MAX,
+        }
     }
 }
 
@@ -78,7 +87,8 @@ impl Default for KafkaConfig {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// Produce is refused, to be tried again, while less than this is free on the disk.
+    /// Produce is refused, to be tried again, while less than this is free on the disk. Half
+    /// of it is for offsets of groups, transactions and journals of jobs.
     pub reserve_bytes: u64,
     /// How often old segments are looked for, in milliseconds.
     pub retention_check_ms: u64,

@@ -57,6 +57,7 @@ const I8: Kind = Fixed(1);
 const I16: Kind = Fixed(2);
 const I32: Kind = Fixed(4);
 const I64: Kind = Fixed(8);
+const F64: Kind = Fixed(8);
 const UUID: Kind = Fixed(16);
 const ARRAY_I32: Kind = Scalars(4);
 const ARRAY_STR: Kind = Kind::Strs;
@@ -362,6 +363,20 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     plain(46, 0, &[always(I32), always(Array(&[always(Str), always(ARRAY_I32)]))]),
     // OffsetDelete
     plain(47, LAST, &[always(Str), always(Array(&[always(Str), always(Array(&[always(I32)]))]))]),
+    // DescribeClientQuotas
+    plain(48, 1, &[always(Array(&[always(Str), always(I8), always(Str)])), always(BOOL)]),
+    // AlterClientQuotas
+    plain(
+        49,
+        1,
+        &[
+            always(Array(&[
+                always(Array(&[always(Str), always(Str)])),
+                always(Array(&[always(Str), always(F64), always(BOOL)])),
+            ])),
+            always(BOOL),
+        ],
+    ),
     // DescribeCluster
     plain(60, 0, &[always(BOOL), since(1, I8)]),
     // DescribeProducers

@@ -39,7 +39,7 @@ fn decode(key: i16, version: i16, body: &[u8]) -> Result<usize, String> {
         25 => AddOffsetsToTxnRequest, 26 => EndTxnRequest, 27 => WriteTxnMarkersRequest,
         28 => TxnOffsetCommitRequest,
         32 => DescribeConfigsRequest, 37 => CreatePartitionsRequest,
-        42 => DeleteGroupsRequest, 47 => OffsetDeleteRequest, 60 => DescribeClusterRequest,
+        42 => DeleteGroupsRequest, 47 => OffsetDeleteRequest, 48 => DescribeClientQuotasRequest, 49 => AlterClientQuotasRequest, 60 => DescribeClusterRequest,
         61 => DescribeProducersRequest, 65 => DescribeTransactionsRequest, 66 => ListTransactionsRequest,
         68 => ConsumerGroupHeartbeatRequest, 69 => ConsumerGroupDescribeRequest,
     }

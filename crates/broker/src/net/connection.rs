@@ -23,8 +23,9 @@ use tokio::time::timeout;
 
 use super::budget::Share;
 use super::frame_reader::{FrameReader, FrameStart};
-use crate::api;
+use crate::api::{self, Api};
 use crate::broker::Broker;
+use crate::quota::{Kind, Mute, timed};
 use crate::request::{Answer, Client, Permit, RequestContext, RequestError};
 use crate::response::ResponseFrame;
 
@@ -48,6 +49,15 @@ enum Ended {
 struct Queued {
     answer: Answer,
     _decoded: Share,
+    counted: Option<Counted>,
+}
+
+/// Against whose quota an answer counts, and what it is an answer to.
+struct Counted {
+    context: RequestContext,
+    api: &'static Api,
+    /// How long to hold the client off for the request.
+    wait: Duration,
 }
 
 /// Serves a connection until the peer closes it, breaks the protocol, or the broker
@@ -62,7 +72,8 @@ pub(super) async fn serve(
         tracing::debug!(%peer, %error, "cannot disable Nagle's algorithm");
     }
     let memory = broker.memory.of_connection();
-    let client = Arc::new(Client { peer, principal: Principal::anonymous(), memory });
+    let principal = Principal::anonymous();
+    let client = Arc::new(Client { peer, principal, memory, mute: Mute::default() });
     let (socket, sink) = stream.into_split();
     let (queue, answers) = mpsc::channel(broker.limits.requests_in_flight.max(1));
     let sender = Sender { broker: broker.clone(), sink };
@@ -105,26 +116,31 @@ async fn start_requests(
         };
         let Some(start) = start else { return Ok(Ended::PeerClosed) };
         check_length(&broker, start)?;
+        while let Some(wait) = client.mute.left(&*broker.env.clock) {
+            tokio::select! {
+                () = frames.pause(wait) => {}
+                _ = stopping.wait_for(|stop| *stop) => return Ok(Ended::Stopping),
+            }
+        }
         let own = client.memory.requests.acquire(start.length).await;
         let (frame, share) = frames.body(start.length, &broker.memory).await?;
-        let (answer, decoded) =
-            start_request(&broker, &client, frame, Permit::new(own, share)).await?;
-        if !matches!(answer, Answer::None) {
-            slot.send(charge(&broker, &client, answer, decoded).await);
+        let queued = start_request(&broker, &client, frame, Permit::new(own, share)).await?;
+        if !matches!(queued.answer, Answer::None) {
+            slot.send(charge(&broker, &client, queued).await);
         }
     }
 }
 
 /// An answer that is ready takes its room before it is queued, unless it has some.
-async fn charge(broker: &Broker, client: &Client, answer: Answer, decoded: Share) -> Queued {
-    let answer = match answer {
+async fn charge(broker: &Broker, client: &Client, mut queued: Queued) -> Queued {
+    queued.answer = match queued.answer {
         Answer::Now(frame) if !frame.has_room() => {
             let room = client.memory.answer(&broker.memory, frame.len()).await;
             Answer::Now(frame.in_room(room))
         }
         answer => answer,
     };
-    Queued { answer, _decoded: decoded }
+    queued
 }
 
 fn check_length(broker: &Broker, start: FrameStart) -> Result<(), RequestError> {
@@ -143,7 +159,8 @@ async fn start_request(
     client: &Arc<Client>,
     frame: Bytes,
     permit: Permit,
-) -> Result<(Answer, Share), RequestError> {
+) -> Result<Queued, RequestError> {
+    let length = frame.len();
     let (header, body) = crate::request::parse_header(frame)?;
     let Some(api) = api::find(header.api_key) else {
         return Err(RequestError::UnknownApi { key: header.api_key });
@@ -151,7 +168,7 @@ async fn start_request(
     if !api.serves(header.api_version) {
         if api.key == api::API_VERSIONS {
             let answer = crate::handlers::api_versions::unsupported(header.correlation_id)?;
-            return Ok((answer, Share::none()));
+            return Ok(Queued { answer, _decoded: Share::none(), counted: None });
         }
         return Err(RequestError::UnsupportedVersion { api, version: header.api_version });
     }
@@ -168,7 +185,20 @@ async fn start_request(
     })?;
     let decoded = broker.memory.decoded(checked.elements).await;
     let context = RequestContext::new(broker.clone(), client.clone(), header, permit);
-    Ok(((api.start)(context, body).await?, decoded))
+    if !broker.quotas.are_set() {
+        let answer = (api.start)(context, body).await?;
+        return Ok(Queued { answer, _decoded: decoded, counted: None });
+    }
+    let clock = &broker.env.clock;
+    let wait = match api.key {
+        api::PRODUCE => context.count(Kind::Produce, length as f64),
+        _ => Duration::ZERO,
+    };
+    let (answer, busy) = timed(&**clock, (api.start)(context.clone(), body)).await;
+    let wait = wait.max(context.count(Kind::Request, busy.as_secs_f64()));
+    client.mute.extend(&**clock, wait);
+    let counted = Some(Counted { context: context.without_request(), api, wait });
+    Ok(Queued { answer: answer?, _decoded: decoded, counted })
 }
 
 /// Sends the answers in order, each when it is ready.
@@ -180,14 +210,32 @@ struct Sender<S> {
 impl<S: AsyncWrite + Unpin> Sender<S> {
     async fn run(mut self, mut answers: mpsc::Receiver<Queued>) -> Result<(), RequestError> {
         while let Some(queued) = answers.recv().await {
-            let frame = match queued.answer {
-                Answer::None => continue,
-                Answer::Now(frame) => frame,
-                Answer::Later(frame) => frame.await?,
+            let frame = match (queued.answer, queued.counted) {
+                (Answer::None, _) => continue,
+                (Answer::Now(frame), None) => frame,
+                (Answer::Later(frame), None) => frame.await?,
+                (Answer::Now(frame), Some(counted)) => self.hold_off(frame, &counted),
+                (Answer::Later(frame), Some(mut counted)) => {
+                    let (frame, busy) = timed(&*self.broker.env.clock, frame).await;
+                    let wait = counted.context.count(Kind::Request, busy.as_secs_f64());
+                    counted.wait = counted.wait.max(wait);
+                    self.hold_off(frame?, &counted)
+                }
             };
             self.send(frame).await?;
         }
         Ok(())
+    }
+
+    /// Tells a client how long to wait, and listens to it no sooner.
+    fn hold_off(&self, frame: ResponseFrame, counted: &Counted) -> ResponseFrame {
+        let mut frame = frame.throttled(counted.wait);
+        let wait = frame.throttle();
+        if !wait.is_zero() {
+            counted.context.client.mute.extend(&*self.broker.env.clock, wait);
+            frame.tell_throttle(counted.api, counted.context.version());
+        }
+        frame
     }
 
     async fn send(&mut self, frame: ResponseFrame) -> Result<(), RequestError> {

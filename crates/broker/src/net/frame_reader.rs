@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use thalweg_core::env::Clock;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::memory::{Memory, RequestShare, SMALL_REQUEST_BYTES};
 use crate::options::Limits;
@@ -77,6 +77,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             Ok(length) if length >= HEADER_BYTES => Ok(Some(FrameStart { length, api_key })),
             _ => Err(RequestError::Malformed(format!("frame length {length}"))),
         }
+    }
+
+    /// Reads nothing for so long, which is not held against the peer.
+    pub(super) async fn pause(&mut self, wait: Duration) {
+        self.deadline_ns += nanoseconds(wait);
+        sleep(wait).await;
     }
 
     /// The bytes of the frame whose start was read, with their share of the memory.

@@ -1,13 +1,14 @@
-//! Accepts connections, up to a number.
+//! Accepts connections, up to a number in all and of each address.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::places::{NoPlace, Places};
 use crate::broker::Broker;
 
 /// Pause after a failed accept: out of file descriptors does not heal at once.
@@ -19,7 +20,7 @@ pub(crate) async fn run(
     listener: TcpListener,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(broker.limits.connections));
+    let places = Places::new(&broker.limits);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -35,9 +36,12 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            refuse(&broker, stream, peer);
-            continue;
+        let place = match places.take(peer.ip()) {
+            Ok(place) => place,
+            Err(reason) => {
+                refuse(stream, peer, reason);
+                continue;
+            }
         };
         let served = connection::serve(broker.clone(), stream, peer, stopping.clone());
         connections.spawn(async move {
@@ -50,8 +54,7 @@ pub(crate) async fn run(
 }
 
 /// The protocol has no words for this; the reason is in the log.
-fn refuse(broker: &Broker, stream: TcpStream, peer: std::net::SocketAddr) {
+fn refuse(stream: TcpStream, peer: std::net::SocketAddr, reason: NoPlace) {
     drop(stream);
-    let limit = broker.limits.connections;
-    tracing::warn!(%peer, limit, "refused a connection: as many as allowed are open");
+    tracing::warn!(%peer, %reason, "refused a connection");
 }

@@ -5,3 +5,4 @@ mod connection;
 mod frame_reader;
 pub(crate) mod listener;
 pub(crate) mod memory;
+mod places;

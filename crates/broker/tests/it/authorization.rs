@@ -196,6 +196,11 @@ async fn groups(client: &mut Client) {
 }
 
 async fn partitions(client: &mut Client) {
+    let answer = client.call(1, &DescribeClientQuotasRequest::default()).await;
+    assert_eq!((answer.error_code, answer.entries), (CLUSTER, None));
+    let entries = vec![Default::default()];
+    let answer = client.call(1, &AlterClientQuotasRequest::default().with_entries(entries)).await;
+    assert_eq!(answer.entries[0].error_code, CLUSTER);
     let answer = client.call(4, &DescribeLogDirsRequest::default().with_topics(None)).await;
     assert_eq!((answer.error_code, answer.results.len()), (CLUSTER, 0));
     let answer = client.call(2, &ElectLeadersRequest::default()).await;

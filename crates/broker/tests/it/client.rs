@@ -34,12 +34,18 @@ pub(crate) fn start(log: Arc<dyn LogStore>, options: BrokerOptions) -> BrokerHan
 pub(crate) struct Client {
     socket: TcpStream,
     correlation_id: i32,
+    id: StrBytes,
 }
 
 impl Client {
     pub(crate) async fn connect(broker: &BrokerHandle) -> Self {
         let socket = TcpStream::connect(broker.local_addr()).await.expect("connect");
-        Self { socket, correlation_id: 0 }
+        Self { socket, correlation_id: 0, id: text("test") }
+    }
+
+    /// The same, under another client id.
+    pub(crate) fn named(self, id: &str) -> Self {
+        Self { id: text(id), ..self }
     }
 
     /// Sends a request without waiting for its answer.
@@ -49,7 +55,7 @@ impl Client {
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
             .with_correlation_id(self.correlation_id)
-            .with_client_id(Some(StrBytes::from_static_str("test")));
+            .with_client_id(Some(self.id.clone()));
         let mut frame = BytesMut::new();
         header.encode(&mut frame, R::header_version(version)).expect("header");
         request.encode(&mut frame, version).expect("request");
@@ -69,7 +75,7 @@ impl Client {
         let header = RequestHeader::default()
             .with_request_api_key(key)
             .with_request_api_version(version)
-            .with_client_id(Some(StrBytes::from_static_str("test")));
+            .with_client_id(Some(self.id.clone()));
         let mut start = BytesMut::new();
         header.encode(&mut start, if key == 0 { 2 } else { 1 }).expect("header");
         let mut out = BytesMut::new();

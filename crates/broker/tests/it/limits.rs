@@ -137,6 +137,15 @@ async fn connections_are_counted() {
     assert!(two.answers().await);
 }
 
+#[tokio::test]
+async fn connections_of_an_address_are_counted() {
+    let broker = broker(|options| options.limits.connections_per_ip = 1);
+    let mut one = Client::connect(&broker).await;
+    assert!(one.answers().await);
+    assert!(Client::connect(&broker).await.is_closed().await, "one too many");
+    assert!(one.answers().await, "the first is not concerned");
+}
+
 /// Requests larger than the whole budget still get their turn, one at a time.
 #[tokio::test]
 async fn the_memory_for_requests_is_shared() {

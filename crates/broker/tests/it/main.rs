@@ -10,6 +10,7 @@ mod limits;
 mod memory;
 mod memory_log;
 mod produce;
+mod quotas;
 mod restart;
 mod stalls;
 mod transactional;

@@ -49,6 +49,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         insecure_public: config.server.insecure_public,
         auto_create_topics: config.kafka.auto_create_topics,
         default_partitions: config.kafka.default_partitions,
+        max_connections: config.kafka.max_connections,
+        max_connections_per_ip: config.kafka.max_connections_per_ip,
     };
     let node = NodeOptions {
         data_dir: (!options.ephemeral).then(|| config.server.data_dir.clone()),

@@ -29,6 +29,10 @@ pub struct DoorOptions {
     pub auto_create_topics: bool,
     /// Partitions of such topics.
     pub default_partitions: i32,
+    /// Kafka connections at a time.
+    pub max_connections: usize,
+    /// Kafka connections of one address at a time.
+    pub max_connections_per_ip: usize,
 }
 
 impl Default for DoorOptions {
@@ -41,6 +45,8 @@ impl Default for DoorOptions {
             insecure_public: false,
             auto_create_topics: true,
             default_partitions: 1,
+            max_connections: 400,
+            max_connections_per_ip: usize::MAX,
         }
     }
 }
@@ -116,6 +122,8 @@ impl Doors {
         kafka.advertised = advertised(&options.advertise)?;
         kafka.auto_create_topics = options.auto_create_topics;
         kafka.default_partitions = options.default_partitions;
+        kafka.limits.connections = options.max_connections;
+        kafka.limits.connections_per_ip = options.max_connections_per_ip;
         kafka.authorizer = node.authorizer();
         kafka.data_dir = node.data_dir().join("log");
         let broker = node.broker().serve(kafka)?;

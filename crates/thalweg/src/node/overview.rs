@@ -68,6 +68,9 @@ impl OverviewSource for NodeOverview {
             subject: format!("partition {}", alarm.partition),
             reason: alarm.reason,
         });
+        let disk = self.node.log.disk_space().alarm;
+        let alarms =
+            alarms.chain(disk.map(|reason| AlarmLine { subject: "disk".to_owned(), reason }));
         Overview {
             alarms: alarms.collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -135,6 +138,7 @@ fn log_families(log: &Log) -> Vec<MetricFamily> {
     use MetricKind::{Counter, Gauge};
     let alarms = log.alarms();
     let syncs = log.sync_stats();
+    let space = log.disk_space();
     let family = |name: &str, help: &str, kind, samples| MetricFamily {
         name: name.to_owned(),
         help: help.to_owned(),
@@ -163,6 +167,24 @@ fn log_families(log: &Log) -> Vec<MetricFamily> {
             "A partition that is damaged and read-only.",
             Gauge,
             damaged.collect(),
+        ),
+        family(
+            "thalweg_log_disk_free_bytes",
+            "Bytes that are free on the disk.",
+            Gauge,
+            space.free_bytes.map_or(Vec::new(), |free| one(free as f64)),
+        ),
+        family(
+            "thalweg_log_disk_reserve_bytes",
+            "Free bytes below which records of ordinary topics are refused.",
+            Gauge,
+            one(space.reserve_bytes as f64),
+        ),
+        family(
+            "thalweg_log_disk_nearly_full",
+            "Whether records are refused, or nearly, for want of space.",
+            Gauge,
+            one(f64::from(u8::from(space.alarm.is_some()))),
         ),
         family(
             "thalweg_log_incarnation",
@@ -210,6 +232,31 @@ mod tests {
             if entry.is_dir { segments(env, &path) } else { vec![path] }
         });
         below.filter(|path| path.extension().is_some_and(|suffix| suffix == "log")).collect()
+    }
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_told_at_the_http_door() {
+        let (env, dir) = (Env::real(), tempfile::tempdir().expect("a directory"));
+        let free = env.disk.free_bytes(dir.path()).expect("known");
+        let open = |reserve_bytes| {
+            let data_dir = Some(dir.path().to_owned());
+            Node::open(NodeOptions { data_dir, reserve_bytes, ..NodeOptions::default() })
+                .expect("a node")
+        };
+        // Too little for records, enough for what the server itself writes.
+        let node = open(free / 2 * 3);
+        let overview = NodeOverview::new(&node);
+        let families = overview.families();
+        assert!((value(&families, "thalweg_log_disk_nearly_full") - 1.0).abs() < f64::EPSILON);
+        assert!(value(&families, "thalweg_log_disk_free_bytes") > 1.0);
+        let alarm = overview.overview().alarms.remove(0);
+        assert_eq!(alarm.subject, "disk");
+        assert!(alarm.reason.contains("delete topics"), "{}", alarm.reason);
+        drop(overview);
+        node.stop();
+        let node = open(0);
+        assert!(NodeOverview::new(&node).overview().alarms.is_empty());
+        node.stop();
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub(super) fn job(node: &Node, id_or_name: &str) -> Result<Answer, SqlError> {
         ]);
     }
     rows.extend(status.alarms.iter().map(|alarm| vec!["alarm".to_owned(), alarm.clone()]));
+    let disk = node.log.disk_space().alarm;
+    rows.extend(disk.map(|alarm| vec!["alarm".to_owned(), alarm]));
     rows.extend(status.error.iter().map(|error| vec!["error".to_owned(), error.clone()]));
     rows.push(vec!["sql".to_owned(), job.sql().to_owned()]);
     let (schema, batch) = text_rows(&["property", "value"], &rows);

@@ -2,6 +2,7 @@
 
 mod access;
 mod catalog_log;
+mod disk_space;
 mod group_offsets;
 mod harness;
 mod job_life;

@@ -79,7 +79,10 @@ impl Fetch {
 
     /// Finds the partitions that are asked for.
     pub(super) fn resolve(context: &RequestContext, request: FetchRequest) -> Self {
-        let limit = context.broker.limits.fetch_response_bytes;
+        let broker = &context.broker;
+        let of_quota =
+            broker.quotas.fetch_bytes_max(context.client.principal.name(), &context.client_id);
+        let limit = broker.limits.fetch_response_bytes.min(of_quota);
         let committed = request.isolation_level == 1;
         let by_id = context.version() >= 13;
         let topics = request.topics.into_iter().map(|t| resolve_topic(context, t, by_id)).collect();

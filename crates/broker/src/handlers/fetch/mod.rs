@@ -17,6 +17,7 @@ use tokio::time::{Sleep, sleep};
 use self::collect::Fetch;
 use crate::broker::{Broker, blocking};
 use crate::error_code::{ErrorCode, NONE};
+use crate::quota::Kind;
 use crate::request::{Answer, RequestContext, RequestError};
 
 /// Longest wait for records, whatever the client asks.
@@ -39,11 +40,18 @@ pub(crate) async fn handle(
     // Runs from now on, not from when the answer is first asked for.
     let deadline = Box::pin(sleep(Duration::from_millis(wait_ms)));
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
+    let wait = context.count(Kind::Fetch, 0.0);
+    if !wait.is_zero() {
+        // What it read before was too much: it gets nothing until that is made up for.
+        let frame = encode::encode(context.head, NONE, Fetch::empty())?;
+        return Ok(Answer::Now(frame.throttled(wait)));
+    }
     let fetch = Fetch::resolve(&context, request);
-    let (head, broker) = (context.head, context.broker.clone());
+    let held = context.clone();
     Ok(context.later(async move {
-        let fetch = collect_until(&broker, fetch, min_bytes, deadline).await;
-        encode::encode(head, NONE, fetch)
+        let fetch = collect_until(&held.broker, fetch, min_bytes, deadline).await;
+        let wait = held.count(Kind::Fetch, fetch.bytes() as f64);
+        Ok(encode::encode(held.head, NONE, fetch)?.throttled(wait))
     }))
 }
 
