@@ -1,6 +1,6 @@
 //! Settings of a topic: Kafka's names, their defaults, what they do here.
 
-use thalweg_core::record_batch::TimestampType;
+use thalweg_core::record_batch::{Compression, TimestampType};
 
 /// Type of a setting's value, as DescribeConfigs names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +69,9 @@ struct Setting {
 
 const INT_MAX: i64 = i32::MAX as i64;
 
+/// What `compression.type` may be.
+const CODECS: &[&str] = &["producer", "uncompressed", "gzip", "lz4", "snappy", "zstd"];
+
 /// All settings, sorted by name.
 const SETTINGS: &[Setting] = &[
     Setting {
@@ -83,8 +86,9 @@ const SETTINGS: &[Setting] = &[
         name: "compression.type",
         default: "producer",
         kind: ConfigType::String,
-        accepts: Accepts::OneOf(&["producer"], "batches are stored as producers sent them"),
-        doc: "Batches keep the codec that the producer chose.",
+        accepts: Accepts::OneOf(CODECS, "these are Kafka's"),
+        doc: "producer: batches are stored as they were sent; otherwise those of another codec \
+              are compressed anew at the append, at the codec's usual level.",
     },
     Setting {
         name: "delete.retention.ms",
@@ -254,6 +258,8 @@ pub struct TopicConfig {
     pub delete: bool,
     /// `cleanup.policy` has `compact`.
     pub compact: bool,
+    /// `compression.type`, where it is not the producer's choice.
+    pub compression: Option<Compression>,
     /// `delete.retention.ms`.
     pub delete_retention_ms: i64,
     /// `min.cleanable.dirty.ratio`.
@@ -303,6 +309,7 @@ impl TopicConfig {
         Ok(Self {
             delete: policy("delete"),
             compact: policy("compact"),
+            compression: codec(value_of("compression.type", config)),
             delete_retention_ms: number("delete.retention.ms"),
             min_cleanable_dirty_ratio: Share((ratio * 1e6) as u32),
             min_compaction_lag_ms: number("min.compaction.lag.ms"),
@@ -352,6 +359,15 @@ fn value_of<'a>(name: &str, config: &'a [(String, String)]) -> &'a str {
     let own = config.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
     let default = || SETTINGS.iter().find(|setting| setting.name == name);
     own.or_else(|| default().map(|setting| setting.default)).unwrap_or_default()
+}
+
+/// The codec of this name; none for that of the producer.
+fn codec(name: &str) -> Option<Compression> {
+    let of_name = |codec: &Compression| match codec {
+        Compression::None => name == "uncompressed",
+        codec => name == codec.name(),
+    };
+    Compression::ALL.into_iter().find(of_name)
 }
 
 /// Fails for a name that is no setting's.
@@ -452,7 +468,7 @@ mod tests {
             ("retention.ms", "-2", "at least -1"),
             ("segment.bytes", "3", "between 1024"),
             ("min.insync.replicas", "2", "between 1 and 1"),
-            ("compression.type", "zstd", "producer"),
+            ("compression.type", "none", "producer or uncompressed or gzip"),
             ("min.cleanable.dirty.ratio", "NaN", "between 0 and 1"),
         ] {
             let error = TopicConfig::parse(&config(&[(name, value)])).unwrap_err();

@@ -1,7 +1,7 @@
 //! The codecs of record batches, with a bound on what comes out.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use super::BatchError;
 
@@ -199,41 +199,67 @@ pub(super) fn unsnap_block(
 /// # Errors
 /// [`BatchError::Compression`] where the codec fails, which it does not on memory.
 pub fn compress(codec: Compression, input: &[u8], out: &mut Vec<u8>) -> Result<(), BatchError> {
-    let damaged = |error: io::Error| codec.damaged(error);
+    compress_stream(codec, &mut { input }, out).map_err(|error| codec.damaged(error))
+}
+
+/// Writes the compressed `input` to `out`. Errors are those of `input`, `out` and the codec.
+pub(super) fn compress_stream(
+    codec: Compression,
+    input: &mut dyn BufRead,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match codec {
-        Compression::None => out.extend_from_slice(input),
+        Compression::None => {
+            io::copy(input, out)?;
+        }
         Compression::Gzip => {
             let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::default());
-            encoder.write_all(input).map_err(damaged)?;
-            encoder.finish().map_err(damaged)?;
+            io::copy(input, &mut encoder)?;
+            encoder.finish()?;
         }
         Compression::Snappy => snap_blocks(input, out)?,
         Compression::Lz4 => {
             let mut encoder = lz4_flex::frame::FrameEncoder::new(out);
-            encoder.write_all(input).map_err(damaged)?;
-            encoder.finish().map_err(|error| codec.damaged(error))?;
+            io::copy(input, &mut encoder)?;
+            encoder.finish().map_err(io::Error::other)?;
         }
         Compression::Zstd => {
-            zstd::stream::copy_encode(input, out, zstd::DEFAULT_COMPRESSION_LEVEL)
-                .map_err(damaged)?;
+            zstd::stream::copy_encode(input, out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
         }
     }
     Ok(())
 }
 
 /// In xerial's framing, which every client reads.
-fn snap_blocks(input: &[u8], out: &mut Vec<u8>) -> Result<(), BatchError> {
-    out.extend_from_slice(&XERIAL_MAGIC);
-    out.extend_from_slice(&1_i32.to_be_bytes());
-    out.extend_from_slice(&1_i32.to_be_bytes());
+fn snap_blocks(input: &mut dyn BufRead, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(&XERIAL_MAGIC)?;
+    out.write_all(&1_i32.to_be_bytes())?;
+    out.write_all(&1_i32.to_be_bytes())?;
     let mut encoder = snap::raw::Encoder::new();
-    for block in input.chunks(XERIAL_BLOCK_BYTES) {
-        let packed =
-            encoder.compress_vec(block).map_err(|error| Compression::Snappy.damaged(error))?;
-        out.extend_from_slice(&(packed.len() as u32).to_be_bytes());
-        out.extend_from_slice(&packed);
+    let mut block = vec![0; XERIAL_BLOCK_BYTES];
+    loop {
+        let len = fill(input, &mut block)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let packed = encoder.compress_vec(&block[..len]).map_err(io::Error::other)?;
+        out.write_all(&(packed.len() as u32).to_be_bytes())?;
+        out.write_all(&packed)?;
     }
-    Ok(())
+}
+
+/// Reads until `block` is full or the input ends; the number of bytes read.
+fn fill(input: &mut dyn BufRead, block: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < block.len() {
+        match input.read(&mut block[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 #[cfg(test)]

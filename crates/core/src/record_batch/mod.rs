@@ -17,7 +17,8 @@
 //! - [`BatchHeader`], [`split`]: look at batches without decoding records;
 //! - [`RecordBatch::records`]: read the records, borrowed from the batch;
 //! - [`RecordBatch::outline`]: look at each without unpacking them all;
-//! - [`BatchBuilder`]: write a batch; [`Retained`]: write one again with fewer records.
+//! - [`BatchBuilder`]: write a batch; [`Retained`]: write one again with fewer records;
+//!   [`RecordBatch::recompressed`]: write one again in another codec.
 //!
 //! Nothing here allocates by a number that came in the bytes; the only growing buffer is
 //! that of decompression, and [`DecompressionLimits`] bound it.
@@ -27,6 +28,7 @@ mod compression;
 mod header;
 mod outline;
 mod reader;
+mod recompressed;
 mod retained;
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,7 @@ pub use header::{
 };
 pub use outline::RecordOutline;
 pub use reader::{Header, Headers, Record, Records};
+pub use recompressed::Recompressed;
 pub use retained::Retained;
 
 /// Why bytes are not a record batch, or not one that is taken.

@@ -92,7 +92,7 @@ impl Retained {
 }
 
 impl Attributes {
-    fn with_compression(self, codec: Compression) -> Self {
+    pub(super) fn with_compression(self, codec: Compression) -> Self {
         Self((self.0 & !Self::COMPRESSION) | codec as i16)
     }
 

@@ -9,7 +9,8 @@ use thalweg_core::env::{Disk, DiskFile};
 use thalweg_core::ids::ProducerId;
 use thalweg_core::partition_log::{Appended, LogError};
 use thalweg_core::record_batch::{
-    self, BatchError, DecompressionLimits, RecordBatch, TimestampType,
+    self, BatchError, BatchHeader, Compression, DecompressionLimits, Recompressed, RecordBatch,
+    TimestampType,
 };
 use thalweg_core::refused_records::{RecordFault, RefusedRecords};
 use thalweg_core::time::Millis;
@@ -50,6 +51,10 @@ impl Partition {
         let config = self.config();
         let now = self.shared.env.clock.wall_ms();
         let mut incoming = self.check_batches(&batches, &config, now)?;
+        let batches = match config.compression {
+            Some(codec) => self.recompress(batches, &mut incoming, codec, &config)?,
+            None => batches,
+        };
         let mut writer = self.writer.lock();
         let (damage, deleted, log_start) = {
             let view = self.view.lock();
@@ -148,6 +153,44 @@ impl Partition {
             return Ok(());
         }
         Err(LogError::RefusedRecords { partition: self.name.clone(), records: refused })
+    }
+
+    /// The batches in the topic's codec. Batches that are, and ends of transactions, stay
+    /// as they were sent.
+    fn recompress(
+        &self,
+        batches: Bytes,
+        incoming: &mut [Incoming],
+        codec: Compression,
+        config: &TopicConfig,
+    ) -> Result<Bytes, LogError> {
+        let other = |header: &BatchHeader| {
+            !header.attributes.is_control() && header.attributes.compression() != Ok(codec)
+        };
+        if !incoming.iter().any(|batch| other(&batch.header)) {
+            return Ok(batches);
+        }
+        let mut bytes = BytesMut::new();
+        for (batch, Incoming { header, .. }) in record_batch::split(&batches).zip(incoming) {
+            let batch = batch.map_err(|error| self.invalid(error))?;
+            if !other(header) {
+                bytes.extend_from_slice(batch.bytes());
+                continue;
+            }
+            let limit = config.max_message_bytes;
+            let made = batch.recompressed(codec, &DecompressionLimits::default(), limit);
+            match made.map_err(|error| self.invalid(error))? {
+                Recompressed::Batch(made) => {
+                    *header = BatchHeader::parse(&made).map_err(|error| self.invalid(error))?;
+                    bytes.extend_from_slice(&made);
+                }
+                Recompressed::TooLarge(size) => {
+                    let partition = self.name.clone();
+                    return Err(LogError::TooLarge { partition, size, limit });
+                }
+            }
+        }
+        Ok(bytes.freeze())
     }
 
     fn invalid(&self, error: BatchError) -> LogError {

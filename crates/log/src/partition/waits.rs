@@ -17,6 +17,9 @@ impl Partition {
             return true;
         }
         let config = self.config();
+        if config.compression.is_some() {
+            return true; // Not for the disk, but as long: batches are compressed anew.
+        }
         let Some(last) = self.view.lock().segments.last().copied() else { return true };
         near_end(&last, len as u64, &config)
             || self.shared.env.clock.wall_ms().saturating_sub(last.created_at) >= config.segment_ms

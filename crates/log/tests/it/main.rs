@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say so by panicking")]
 
 mod basic;
+mod codecs;
 mod compaction;
 mod crash_points;
 mod damage;
