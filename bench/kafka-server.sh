@@ -1,7 +1,8 @@
 #!/bin/sh
-# Apache Kafka as one process on one directory, to be killed and started again.
+# Apache Kafka as one process on one directory, its defaults but for a single node. It may be killed
+# and started again.
 #
-#   bench/kafka-server.sh DIRECTORY PORT JARS
+#   HEAP=512m bench/kafka-server.sh DIRECTORY PORT JARS
 #
 # The kill -9 loop runs against it so:
 #   THALWEG_KILL_SQL=off THALWEG_KILL_PORT=29092 \
@@ -20,9 +21,7 @@ listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
 advertised.listeners=PLAINTEXT://127.0.0.1:$port
 controller.listener.names=CONTROLLER
 log.dirs=$directory/data
-offsets.topic.num.partitions=4
 offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
@@ -30,4 +29,5 @@ SETTINGS
     java -cp "$jars/*" kafka.tools.StorageTool format -t MkU3OEVBNTcwNTJENDM2Qk -c "$settings.new" >&2
     mv "$settings.new" "$settings"
 fi
-exec java -Xmx512m -cp "$jars/*" kafka.Kafka "$settings"
+heap=${HEAP:-512m}
+exec java "-Xms$heap" "-Xmx$heap" -XX:+UseG1GC -cp "$jars/*" kafka.Kafka "$settings"

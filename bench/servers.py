@@ -24,25 +24,9 @@ def thalweg(folder, port):
 
 
 def kafka(folder, port):
-    """The command that starts Apache Kafka in a folder, which it formats: one node, 1 GiB of heap."""
-    with open(f"{folder}/server.properties", "w") as out:
-        out.write(f"""process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{port + 1}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{port + 1}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-log.dirs={folder}/data
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
-""")
-    java = ["java", "-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-cp", f"{sys.argv[2]}/*"]
-    subprocess.run(java + ["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk",
-                           "-c", f"{folder}/server.properties"], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return java + ["kafka.Kafka", f"{folder}/server.properties"]
+    """The command that starts Apache Kafka in a folder: one node, 1 GiB of heap."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kafka-server.sh")
+    return ["env", "HEAP=1g", script, f"{folder}/data", str(port), sys.argv[2]]
 
 
 def used(pid):
