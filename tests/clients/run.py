@@ -41,11 +41,17 @@ TESTS = [
     ("test_kcat", None),
     ("test_psycopg", "psycopg"),
     ("test_java", None),
+    ("test_flink", None),
     ("test_kafkajs", None),
     ("test_franz_go", None),
 ]
 # Sets that are for one module alone, whose tools may be missing.
-SETS = {"java": "test_java", "kafkajs": "test_kafkajs", "franz-go": "test_franz_go"}
+SETS = {
+    "java": "test_java",
+    "flink": "test_flink",
+    "kafkajs": "test_kafkajs",
+    "franz-go": "test_franz_go",
+}
 TEST_SECONDS = 90
 NOT_RUN = 3
 

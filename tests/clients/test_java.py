@@ -6,63 +6,18 @@ Maven fetches the jars of java/pom.xml into the virtual environment of the set `
 
 import contextlib
 import json
-import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
 from harness import topic_name
+from maven import TOOL_SECONDS, Programs
 
-HERE = pathlib.Path(__file__).resolve().parent / "java"
-TOOL_SECONDS = 60
-
-
-def libs():
-    given = os.environ.get("THALWEG_JAVA_LIBS")
-    return pathlib.Path(given) if given else pathlib.Path(sys.prefix) / "java-libs"
-
-
-def missing():
-    if "THALWEG_JAVA_LIBS" not in os.environ and os.environ.get("THALWEG_CLIENTS") != "java":
-        return "only in the set java"
-    for program in ("java", "javac", "mvn"):
-        if not shutil.which(program):
-            return f"{program} is not on PATH"
-    return fetch()
-
-
-def fetch():
-    """The jars and our own programs, once."""
-    folder = libs()
-    if not any(folder.glob("kafka-tools-*.jar")):
-        maven = ["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), "dependency:copy-dependencies"]
-        ran = subprocess.run([*maven, f"-DoutputDirectory={folder}"], capture_output=True, text=True)
-        if ran.returncode != 0:
-            return f"Maven cannot fetch the jars: {(ran.stdout + ran.stderr)[-300:]}"
-    classes = folder / "classes"
-    sources = sorted(HERE.glob("*.java"))
-    if sources:
-        classes.mkdir(exist_ok=True)
-        subprocess.run(["javac", "-cp", f"{folder}/*", "-d", classes, *sources], check=True)
-    return None
-
-
-def command(main, *arguments):
-    path = f"{libs()}/*{os.pathsep}{libs()}/classes"
-    return ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", path, main, *map(str, arguments)]
-
-
-def tool(main, *arguments, text=None):
-    ran = subprocess.run(
-        command(main, *arguments), input=text, capture_output=True, text=True, timeout=TOOL_SECONDS
-    )
-    assert ran.returncode == 0, f"{main}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}"
-    return ran.stdout
+PROGRAMS = Programs("java")
+missing, command, tool = PROGRAMS.missing, PROGRAMS.command, PROGRAMS.tool
 
 
 @contextlib.contextmanager
