@@ -299,6 +299,8 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.shared.stop();
         self.join_threads();
+        // Partitions that still wait there hold what holds the queue.
+        self.shared.queue.clear();
     }
 }
 

@@ -195,6 +195,11 @@ impl CommitQueue {
         self.waiting.lock().pop_front()
     }
 
+    pub(crate) fn clear(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        drop(waiting); // Without the lock: callbacks of a partition may go with it.
+    }
+
     /// Waits for a partition; `None` once `ended` holds.
     pub(crate) fn pop(&self, ended: impl Fn() -> bool) -> Option<Arc<Partition>> {
         let mut waiting = self.waiting.lock();

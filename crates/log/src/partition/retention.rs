@@ -44,14 +44,15 @@ impl Partition {
         Ok(gone)
     }
 
-    /// Makes a new log start durable, then removes what lies wholly before it. Returns how
-    /// many segments went.
+    /// Makes a new log start durable, then removes what lies wholly before it, but for the
+    /// segment whose mark tells it. Returns how many segments went.
     fn move_start(
         &self,
         marks: &mut Marks,
         active: Mark,
         log_start: Offset,
     ) -> Result<usize, LogError> {
+        let log_start = log_start.max(self.view.lock().offsets.start);
         // The mark before must be durable while this one is on its way.
         self.sync_segment(active.base)?;
         let mark = Mark { sequence: active.sequence + 1, log_start, ..active };
@@ -63,7 +64,9 @@ impl Partition {
             offsets.start = offsets.start.max(log_start);
             offsets.last_stable = offsets.last_stable.max(offsets.start);
             let kept = view.segments.iter().map(|segment| segment.base);
-            let first = kept.filter(|&base| base <= log_start).max().unwrap_or(log_start);
+            // The next segment may be begun already, with a mark that is not written yet.
+            let kept = kept.filter(|&base| base <= log_start && base <= active.base);
+            let first = kept.max().unwrap_or(log_start);
             view.segments.extract_if(.., |segment| segment.base < first).collect()
         };
         for segment in &gone {
@@ -172,7 +175,7 @@ impl Partition {
             let rest = size - segment.data_bytes();
             let surplus = (config.delete
                 && config.retention_bytes.is_some_and(|limit| rest >= limit))
-                || segment.end <= view.released;
+                || segment.end <= view.released.max(view.offsets.start);
             if pair[1].base > active
                 || segment.end > keep_from
                 || !(surplus || (config.delete && is_old(segment, config, now)))

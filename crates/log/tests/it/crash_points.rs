@@ -135,3 +135,37 @@ fn every_disk_operation_may_be_the_last() {
         }
     }
 }
+
+/// The next segment's mark does not tell yet where the log starts, so the segment before
+/// it has to stay.
+#[test]
+fn records_deleted_up_to_a_segment_that_was_only_begun_stay_deleted() {
+    let sim = SimEnv::new(5);
+    let log = open(&sim).unwrap();
+    log.create_topic("t", 1, &[("segment.bytes".to_owned(), "1024".to_owned())]).unwrap();
+    let partition = log.partition("t", 0).unwrap();
+    append(&*partition, 0).unwrap();
+    append(&*partition, 1).unwrap();
+    log.commit_step();
+    append(&*partition, 2).unwrap();
+    assert_eq!(partition.offsets().high_watermark, 2);
+    assert_eq!(partition.delete_before(2).unwrap(), 2);
+    drop((partition, log));
+    for _ in 0..2 {
+        sim.crash();
+        let log = open(&sim).unwrap();
+        assert_eq!(log.alarms(), []);
+        assert_eq!(log.partition("t", 0).unwrap().offsets().start, 2);
+    }
+    let log = open(&sim).unwrap();
+    let partition = log.partition("t", 0).unwrap();
+    append(&*partition, 2).unwrap();
+    log.commit_step();
+    log.retention_step(0);
+    assert_eq!(partition.offsets().start, 2);
+    let topic = sim.disk.list(Path::new(ROOT)).unwrap();
+    let topic = topic.iter().find(|entry| entry.name.starts_with("t-")).unwrap();
+    let files = sim.disk.list(&Path::new(ROOT).join(&topic.name).join("0")).unwrap();
+    let segments = files.iter().filter(|file| file.name.ends_with(".log"));
+    assert_eq!(segments.count(), 1, "the old segment goes once the next one is written to");
+}

@@ -542,3 +542,17 @@ fn word_of_a_clean_end_is_taken_once() {
     drop(log);
     assert!(!sim.disk.exists(&clean));
 }
+
+#[test]
+fn a_log_that_is_dropped_lets_go_of_everything() {
+    let sim = SimEnv::new(3);
+    let log = open(&sim);
+    log.create_topic("t", 1, &[]).unwrap();
+    let (told, alive) = (Arc::new(()), Arc::downgrade(&partition(&log)));
+    let held = told.clone();
+    partition(&log).append(batch(&[b"never synced"])).unwrap();
+    partition(&log).when_durable(1, Box::new(move |_| drop(held)));
+    drop(log);
+    assert!(alive.upgrade().is_none());
+    assert_eq!(Arc::strong_count(&told), 1);
+}

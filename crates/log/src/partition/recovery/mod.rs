@@ -248,9 +248,13 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Removes what a deletion of old segments left.
+    /// Removes what a deletion of old segments left, as long as the mark of a segment that
+    /// stays tells where the log starts.
     fn remove_before(&self, log_start: Offset, found: &mut Vec<Found>) -> io::Result<()> {
-        while found.get(1).is_some_and(|next| next.base <= log_start) {
+        let tells = |segment: &Found| segment.mark.is_some_and(|mark| mark.log_start == log_start);
+        while found.get(1).is_some_and(|next| next.base <= log_start)
+            && found[1..].iter().any(tells)
+        {
             let old = found.remove(0);
             self.disk.remove_file(&file_path(self.dir, old.base, LOG_SUFFIX))?;
             self.remove_derived(old.base)?;
