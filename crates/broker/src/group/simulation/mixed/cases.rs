@@ -95,3 +95,24 @@ fn a_member_that_came_back_has_not_asked_for_its_assignment_yet() {
         true,
     );
 }
+
+#[test]
+fn an_assignment_arrives_after_the_session_was_over() {
+    play(
+        &[
+            MoreTopics,
+            starts(Classic),
+            RunAll(3),
+            starts(Consumer),
+            starts(Consumer),
+            MorePartitions(Index(0)),
+            Run(Index(6148914691236517206)),
+            Run(Index(0)),
+            Rewrite,
+            Run(Index(0)),
+            Advance(10000),
+            RunAll(2),
+        ],
+        true,
+    );
+}

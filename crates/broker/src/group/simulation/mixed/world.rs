@@ -39,6 +39,17 @@ struct Commit {
     transaction: Option<(i64, Option<(ControlKind, usize)>)>,
 }
 
+/// An answer on its way.
+struct Answer {
+    token: Token,
+    reply: Reply,
+    /// The topics as of it: classic members are told names, which may be other topics' by
+    /// the time they hear of it.
+    topics: Arc<TopicsImage>,
+    /// The group has been without the member since.
+    outdated: bool,
+}
+
 pub(super) struct World {
     coordinator: Coordinator,
     pub(super) now: Now,
@@ -52,9 +63,8 @@ pub(super) struct World {
     durable: usize,
     /// Where the log may end after a crash: what is written together is there as a whole.
     ends: BTreeSet<usize>,
-    /// Answers that wait to be durable, and the topics as of them: classic members are told
-    /// names, which may be other topics' by the time they hear of it.
-    ready: Vec<(Token, Reply, Arc<TopicsImage>)>,
+    /// Answers that wait to be durable.
+    ready: Vec<Answer>,
     pub(super) clients: BTreeMap<usize, Client>,
     next_client: usize,
     pub(super) next_id: usize,
@@ -299,7 +309,10 @@ impl World {
                         self.log.push(Logged::InTransaction(of, entry));
                     }
                 }
-                Output::Reply(token, reply) => self.ready.push((token, reply, self.image.clone())),
+                Output::Reply(token, reply) => {
+                    let topics = self.image.clone();
+                    self.ready.push(Answer { token, reply, topics, outdated: false });
+                }
             }
             self.ends.insert(self.log.len());
         }
@@ -310,24 +323,31 @@ impl World {
     /// of it. What they had is lost all the same.
     fn note_who_is_out(&mut self) {
         let group = self.coordinator.groups.get("g");
-        for client in self.clients.values_mut() {
-            client.was_out |= match group {
+        for (id, client) in &mut self.clients {
+            let is_out = match group {
                 None => true,
                 Some(Group::Classic(group)) => !group.members.contains_key(&client.member_id),
                 Some(Group::Consumer(group)) => !group.members.contains_key(&client.member_id),
             };
+            client.was_out |= is_out;
+            // What it is yet to hear was said before that.
+            for answer in self.ready.iter_mut().filter(|_| is_out) {
+                answer.outdated |= self.waiting.get(&answer.token) == Some(id);
+            }
         }
     }
 
     /// Makes everything durable, and answers.
     fn sync(&mut self) {
         self.durable = self.log.len();
-        for (token, reply, topics) in std::mem::take(&mut self.ready) {
-            if let Some(id) = self.waiting.remove(&token) {
-                if let Some(client) = self.clients.get_mut(&id) {
-                    client.waiting = None;
-                }
-                self.receive(id, reply, topics);
+        for Answer { token, reply, topics, outdated } in std::mem::take(&mut self.ready) {
+            let Some(id) = self.waiting.remove(&token) else { continue };
+            if let Some(client) = self.clients.get_mut(&id) {
+                client.waiting = None;
+            }
+            self.receive(id, reply, topics);
+            if let Some(client) = self.clients.get_mut(&id) {
+                client.was_out |= outdated;
             }
         }
     }
@@ -487,9 +507,6 @@ impl World {
             let assigned = group.members.values().map(|member| &member.assignment);
             assert!(assigned.clone().all(|bytes| embedded::assignment(bytes).is_some()));
         }
-        assert_eq!(
-            self.ready.iter().filter(|(_, reply, _)| matches!(reply, Reply::Code(NONE))).count(),
-            0
-        );
+        assert!(!self.ready.iter().any(|answer| matches!(answer.reply, Reply::Code(NONE))));
     }
 }
