@@ -41,6 +41,7 @@ TESTS = [
     ("test_kcat", None),
     ("test_psycopg", "psycopg"),
     ("test_java", None),
+    ("test_connect", None),
     ("test_flink", None),
     ("test_kafkajs", None),
     ("test_franz_go", None),

@@ -1,4 +1,4 @@
-"""The Java client by way of Kafka's own shell tools, Connect and Streams.
+"""The Java client by way of Kafka's own shell tools and Streams; Connect is in test_connect.py.
 
 Maven fetches the jars of java/pom.xml into the virtual environment of the set `java`;
 `THALWEG_JAVA_LIBS` names a folder that has them already.
@@ -51,12 +51,15 @@ def produce(server, topic, text, *arguments):
 
 
 def consume(server, topic, count, *arguments):
+    return sorted(consume_in_order(server, topic, count, *arguments))
+
+
+def consume_in_order(server, topic, count, *arguments):
     main = "org.apache.kafka.tools.consumer.ConsoleConsumer"
-    out = tool(
+    return tool(
         main, "--bootstrap-server", server.kafka, "--topic", topic, "--from-beginning",
         "--max-messages", count, "--timeout-ms", 20000, *arguments,
-    )
-    return sorted(out.splitlines())
+    ).splitlines()
 
 
 def test_kafka_topics(server):
@@ -199,38 +202,6 @@ def test_verifiable_producer_and_consumer(server):
     events = [json.loads(line) for line in shown.splitlines()]
     got = [event["value"] for event in events if event["name"] == "record_data"]
     assert sorted(got) == sorted(sent)
-
-
-def test_connect_standalone_copies_a_file(server):
-    topic = topic_name("java")
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        (folder / "in.txt").write_text("one\ntwo\nthree\n")
-        (folder / "worker.properties").write_text(
-            f"bootstrap.servers={server.kafka}\n"
-            "key.converter=org.apache.kafka.connect.storage.StringConverter\n"
-            "value.converter=org.apache.kafka.connect.storage.StringConverter\n"
-            f"offset.storage.file.filename={folder}/offsets\n"
-            "offset.flush.interval.ms=500\nlisteners=http://127.0.0.1:0\n"
-            "plugin.discovery=service_load\n"
-        )
-        (folder / "source.properties").write_text(
-            "name=source\nconnector.class=FileStreamSource\ntasks.max=1\n"
-            f"file={folder}/in.txt\ntopic={topic}\n"
-        )
-        (folder / "sink.properties").write_text(
-            "name=sink\nconnector.class=FileStreamSink\ntasks.max=1\n"
-            f"file={folder}/out.txt\ntopics={topic}\n"
-        )
-        files = [folder / name for name in ("worker.properties", "source.properties", "sink.properties")]
-        with running("org.apache.kafka.connect.cli.ConnectStandalone", *files) as process:
-            out = folder / "out.txt"
-            deadline = time.time() + 50
-            while not (out.exists() and len(out.read_text().splitlines()) == 3):
-                assert process.poll() is None, "Connect ended by itself"
-                assert time.time() < deadline, "Connect copied nothing"
-                time.sleep(0.1)
-            assert out.read_text() == "one\ntwo\nthree\n"
 
 
 def await_lines(read, wanted, seconds=60):
