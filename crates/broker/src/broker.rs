@@ -104,7 +104,11 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    fn new(state: BrokerState, options: &BrokerOptions, local_addr: SocketAddr) -> Arc<Self> {
+    pub(crate) fn new(
+        state: BrokerState,
+        options: &BrokerOptions,
+        local_addr: SocketAddr,
+    ) -> Arc<Self> {
         let BrokerState { env, log, groups, producer_ids, transactions, quotas } = state;
         let (host, port) = options
             .advertised
@@ -145,10 +149,16 @@ fn cluster_id(bits: u128) -> String {
     (0..22).map(sextet).collect()
 }
 
+/// The runtime that has threads for what may wait for the disk. `None` where nobody is held
+/// up: in a simulation, which has no runtime, and in unit tests, which stay on one thread so
+/// that what happens is the same each time and all that is allocated is counted.
+pub(crate) fn waiting_threads() -> Option<Handle> {
+    if cfg!(test) { None } else { Handle::try_current().ok() }
+}
+
 /// Runs what may wait for the disk where it holds up no connection.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    // Where there is no runtime, as in a simulation, nobody is held up.
-    let Ok(runtime) = Handle::try_current() else { return work() };
+    let Some(runtime) = waiting_threads() else { return work() };
     match runtime.spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {

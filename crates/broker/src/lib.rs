@@ -27,6 +27,8 @@ mod api;
 mod broker;
 mod config;
 mod error_code;
+#[cfg(test)]
+mod fuzz;
 mod group;
 mod guard;
 mod handlers;

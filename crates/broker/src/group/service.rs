@@ -10,7 +10,6 @@ use thalweg_core::env::Env;
 use thalweg_core::ids::{Offset, ProducerId, TopicPartition};
 use thalweg_core::partition_log::{LogError, LogStore};
 use thalweg_core::record_batch::ControlKind;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::coordinator::Coordinator;
@@ -22,8 +21,7 @@ use super::record::Entry;
 use super::replay::Replay;
 use super::store::{Item, OffsetsTopic};
 use super::topics::TopicsImage;
-use crate::broker::blocking;
-use crate::broker::{BrokerError, CommitError};
+use crate::broker::{BrokerError, CommitError, blocking, waiting_threads};
 use crate::error_code::{ErrorCode, NONE};
 use crate::inbox::Inbox;
 use crate::options::GroupOptions;
@@ -161,7 +159,7 @@ impl GroupService {
         loop {
             if must_not_wait
                 && self.topic.append_may_wait()
-                && let Ok(runtime) = Handle::try_current()
+                && let Some(runtime) = waiting_threads()
             {
                 let this = self.clone();
                 runtime.spawn_blocking(move || this.work_off(false));
@@ -368,6 +366,12 @@ impl GroupService {
                 _ = stopping.wait_for(|stop| *stop) => return,
             }
         }
+    }
+
+    /// Does what is due, where a test stands in for [`GroupService::run_timers`].
+    #[cfg(test)]
+    pub(crate) fn tick(self: &Arc<Self>) {
+        self.bring(Work::Tick);
     }
 
     fn step(&self, inner: &mut Inner, token: Token, input: Input) {

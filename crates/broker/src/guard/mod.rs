@@ -9,6 +9,8 @@
 mod schema;
 mod walk;
 
+#[cfg(test)]
+pub(crate) use schema::{Field, Kind};
 pub(crate) use schema::{Schema, schema_of};
 pub(crate) use walk::{GuardError, check};
 

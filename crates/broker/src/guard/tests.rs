@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes};
 use kafka_protocol::messages as m;
 use kafka_protocol::protocol::Decodable;
 use proptest::prelude::*;
+use thalweg_testkit::memory::bounded;
 
 use super::schema::{Field, Kind, SCHEMAS, Schema};
 use super::{GuardError, check, schema_of};
@@ -225,6 +226,43 @@ fn elements_and_tags_are_budgeted() {
     };
     assert_eq!(unread(metadata, 9, &with_tags(64)), Ok(0));
     assert_eq!(check(metadata, 9, &with_tags(65), BUDGET), Err(GuardError::TooManyTags));
+}
+
+/// How deep arrays are in each other.
+fn depth(fields: &[Field]) -> u32 {
+    let of = |field: &Field| match &field.kind {
+        Kind::Scalars(_) | Kind::Strs => 1,
+        Kind::Array(fields) => 1 + depth(fields),
+        Kind::Optional(fields) => depth(fields),
+        Kind::Fixed(_) | Kind::Str | Kind::Bytes => 0,
+    };
+    fields.iter().map(of).max().unwrap_or(0)
+}
+
+/// Whatever the guard lets pass, the codec makes little more of it than was counted.
+#[test]
+fn what_is_decoded_stays_in_proportion() {
+    let (mut passed, mut refused) = (0, 0);
+    for (api, schema, version) in every_version() {
+        let many = 40_000_f64.powf(1.0 / f64::from(depth(schema.fields).max(1)));
+        for repeat in [1, 10, many as usize] {
+            let body = Writer::request(schema, version, repeat, false);
+            match check(schema, version, &body, usize::MAX) {
+                Err(error) => {
+                    assert_eq!(error, GuardError::TooDense, "{} v{version}", api.name);
+                    refused += 1;
+                }
+                Ok(_) => {
+                    let what = format!("{} v{version}, {repeat} elements", api.name);
+                    // A copy of the body is the test's own.
+                    let decoded = || decode(api.key, version, &body).map(|_| ());
+                    assert_eq!(bounded(&what, body.len(), decoded), Ok(()), "{what}");
+                    passed += 1;
+                }
+            }
+        }
+    }
+    assert!(passed > 300 && refused > 0, "{passed} {refused}");
 }
 
 /// The codec reads a known tagged field without looking at the size it is said to have.

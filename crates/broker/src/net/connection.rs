@@ -15,9 +15,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use thalweg_core::authorizer::Principal;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -71,10 +70,21 @@ pub(super) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot disable Nagle's algorithm");
     }
+    let (socket, sink) = stream.into_split();
+    converse(broker, peer, socket, sink, stopping).await;
+}
+
+/// The same, for the two halves of any stream.
+pub(crate) async fn converse(
+    broker: Arc<Broker>,
+    peer: SocketAddr,
+    socket: impl AsyncRead + Unpin,
+    sink: impl AsyncWrite + Unpin,
+    stopping: watch::Receiver<bool>,
+) {
     let memory = broker.memory.of_connection();
     let principal = Principal::anonymous();
     let client = Arc::new(Client { peer, principal, memory, mute: Mute::default() });
-    let (socket, sink) = stream.into_split();
     let (queue, answers) = mpsc::channel(broker.limits.requests_in_flight.max(1));
     let sender = Sender { broker: broker.clone(), sink };
     let mut starting = std::pin::pin!(start_requests(broker, client, socket, queue, stopping));
@@ -103,7 +113,7 @@ pub(super) async fn serve(
 async fn start_requests(
     broker: Arc<Broker>,
     client: Arc<Client>,
-    socket: OwnedReadHalf,
+    socket: impl AsyncRead + Unpin,
     queue: mpsc::Sender<Queued>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<Ended, RequestError> {

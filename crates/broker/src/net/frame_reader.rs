@@ -17,7 +17,7 @@ use crate::request::RequestError;
 const READ_BYTES: usize = 16 << 10;
 /// A long frame gets this much room at first, and more as its bytes arrive, so that
 /// naming a length costs the sender as much as it costs us.
-const FIRST_RESERVE_BYTES: usize = 1 << 20;
+const FIRST_RESERVE_BYTES: usize = (1 << 20) - (40 << 10);
 /// Length of the fixed part of a request header.
 const HEADER_BYTES: usize = 8;
 /// A long frame has a second more for each of so many bytes.

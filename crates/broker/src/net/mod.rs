@@ -1,7 +1,7 @@
 //! Sockets: accepting connections, cutting frames, keeping answers in order.
 
 pub(crate) mod budget;
-mod connection;
+pub(crate) mod connection;
 mod frame_reader;
 pub(crate) mod listener;
 pub(crate) mod memory;

@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 use thalweg_core::env::Env;
 use thalweg_core::ids::{Offset, ProducerId, TopicPartition};
 use thalweg_core::partition_log::{LogError, LogStore};
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -25,7 +24,7 @@ use super::messages::{Change, Effect, End, Event, Init, Markers, Now, Refusal, R
 use super::record;
 use super::replay;
 use super::state::{Producer, Protocol, Transaction};
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, waiting_threads};
 use crate::error_code::ErrorCode;
 use crate::group::{GroupService, OFFSETS_PARTITION, OFFSETS_TOPIC};
 use crate::inbox::Inbox;
@@ -322,7 +321,7 @@ impl TransactionService {
         loop {
             if must_not_wait
                 && self.topic.append_may_wait()
-                && let Ok(runtime) = Handle::try_current()
+                && let Some(runtime) = waiting_threads()
             {
                 let this = self.clone();
                 runtime.spawn_blocking(move || this.work_off(false));

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use bytes::Bytes;
 use thalweg_core::ids::Offset;
 use thalweg_core::partition_log::{Isolation, LogError};
-use thalweg_core::record_batch::{DecompressionLimits, HEADER_BYTES, Record, RecordBatch};
+use thalweg_core::record_batch::{DecompressionLimits, HEADER_BYTES, RecordBatch, RecordOutline};
 use thalweg_core::time::Millis;
 
 use super::Partition;
@@ -188,7 +188,7 @@ impl Partition {
             (segments, view.offsets.start, view.offsets.high_watermark)
         };
         for segment in segments {
-            let wanted = |record: &Record<'_>| {
+            let wanted = |record: &RecordOutline| {
                 record.timestamp >= time && (start..limit).contains(&record.offset)
             };
             if let Some(found) = self.first_record(&segment, Key::Time(time), time, wanted)? {
@@ -223,14 +223,15 @@ impl Partition {
         }
         let Some(segment) = newest(&segments) else { return Ok(None) };
         let max = segment.max_committed;
-        let wanted = |record: &Record<'_>| record.timestamp >= max.time && record.offset >= start;
+        let wanted =
+            |record: &RecordOutline| record.timestamp >= max.time && record.offset >= start;
         self.first_record(&segment, Key::Offset(max.at), max.time, wanted)
     }
 
     /// The largest timestamp in a segment among the records from `start` on.
     fn max_time_from(&self, segment: &Segment, start: Offset) -> Result<MaxTime, LogError> {
         let max = Cell::new(MaxTime::NONE);
-        let larger = |record: &Record<'_>| {
+        let larger = |record: &RecordOutline| {
             if record.offset >= start && record.timestamp > max.get().time {
                 max.set(MaxTime { time: record.timestamp, at: record.offset });
             }
@@ -247,7 +248,7 @@ impl Partition {
         segment: &Segment,
         key: Key,
         time: Millis,
-        wanted: impl Fn(&Record<'_>) -> bool,
+        wanted: impl Fn(&RecordOutline) -> bool,
     ) -> Result<Option<Timed>, LogError> {
         let path = self.path(segment.base, segment::LOG_SUFFIX);
         let file = self.segment_file(segment.base).map_err(|error| self.io_error(&path, &error))?;
@@ -255,7 +256,6 @@ impl Partition {
         let floor = self.floor(segment, key, &*file).map_err(failed)?;
         let mut scan = Scan::new(&*file, floor.position, segment.committed, floor.base_offset)
             .with_gaps(segment.has_gaps());
-        let mut scratch = Vec::new();
         loop {
             let (header, position) = match scan.next(false).map_err(failed)? {
                 Step::Batch { header, position } => (header, position),
@@ -270,12 +270,17 @@ impl Partition {
             let batch = RecordBatch::parse(&bytes)
                 .and_then(|batch| batch.verify_crc().map(|()| batch))
                 .map_err(|error| self.damaged(header.base_offset, error.to_string()))?;
-            let records = batch.records(&mut scratch, &DecompressionLimits::default());
-            // Records that cannot be decoded came so from the producer: not found here.
-            let Ok(records) = records else { continue };
-            let found = records.map_while(Result::ok).find(|record| wanted(record));
-            if let Some(record) = found {
-                return Ok(Some((record.offset, record.timestamp)));
+            let mut found = None;
+            // Never unpacked as a whole: a client that asks for a time should not have us
+            // hold what a few bytes of another expand to. Records that cannot be decoded
+            // came so from the producer: not found here.
+            let _ = batch.outline(&DecompressionLimits::default(), |record| {
+                if found.is_none() && wanted(&record) {
+                    found = Some((record.offset, record.timestamp));
+                }
+            });
+            if found.is_some() {
+                return Ok(found);
             }
         }
     }

@@ -7,6 +7,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say so by panicking")]
 
+mod fuzz;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;

@@ -12,6 +12,8 @@ use thalweg_serve::http::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::fuzz::{counted, fuzz, http_request, talk};
+
 #[derive(Default)]
 struct Source {
     is_ready: AtomicBool,
@@ -109,4 +111,21 @@ fn pages_of_the_web_and_people_who_may_not_see_nothing() {
         open.shutdown().await;
         shut.shutdown().await;
     });
+}
+
+/// Bytes from a connection: no panic, and the next one is served.
+fn target(sent: &[u8]) {
+    counted(async || {
+        let door = start(Arc::new(Source::default()), Arc::new(AllowAll));
+        let heard = talk(door.local_addr(), sent).await.len();
+        let answer = get(&door, "/healthz", "localhost").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        door.shutdown().await;
+        sent.len() + heard + answer.len()
+    });
+}
+
+#[test]
+fn fuzz_http() {
+    fuzz("http", "-p thalweg-serve --test it fuzz_http", 400).run(http_request, target);
 }

@@ -1,6 +1,7 @@
 //! The PostgreSQL door, asked by clients that know nothing of it.
 
 mod extended;
+mod fuzz;
 mod limits;
 mod service;
 mod simple;
