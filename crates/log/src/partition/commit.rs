@@ -165,6 +165,10 @@ impl Partition {
         for mark in full {
             let Some(segment) = self.segment_at(mark.base) else { continue };
             self.sync_aborted(&segment)?;
+            if marks.loose.contains(&mark.base) {
+                // The mark before must be durable while this one is on its way.
+                self.sync_segment(mark.base)?;
+            }
             self.mark_if_room(marks, full_mark(mark, &segment, log_start), None)?;
         }
         let active = Mark {

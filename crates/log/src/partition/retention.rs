@@ -154,7 +154,7 @@ impl Partition {
         Ok(())
     }
 
-    fn sync_segment(&self, base: Offset) -> Result<(), LogError> {
+    pub(super) fn sync_segment(&self, base: Offset) -> Result<(), LogError> {
         let synced = self.segment_file(base).and_then(|file| file.sync_data());
         synced.map_err(|error| self.shared.fail(&self.dir, &error))
     }
