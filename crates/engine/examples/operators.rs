@@ -14,7 +14,7 @@ use thalweg_core::env::{Env, OpenMode, Random, SeededRandom};
 use thalweg_core::ids::Epoch;
 use thalweg_core::time::{MAX_WATERMARK, MIN_WATERMARK};
 use thalweg_engine::key::partition_batch;
-use thalweg_engine::operator::{Collector, OperatorContext, build};
+use thalweg_engine::operator::{Collector, InputSpec, OperatorContext, build};
 use thalweg_stream::ChangeBatch;
 use thalweg_stream::aggregate::{AggregateCall, AggregateFunction};
 use thalweg_stream::graph::{GroupAggregate, Node, Operator, WindowAggregate};
@@ -150,7 +150,8 @@ fn measure(name: &str, input: Input, rows: usize, operator: Operator, calls: &[A
     let is_windowed = matches!(operator, Operator::WindowAggregate(_));
     let node = node(operator, input, calls, is_windowed);
     let batches = batches(input, rows);
-    let mut operator = build(&node, &schema(input), false).unwrap();
+    let mut operator =
+        build(&node, &[InputSpec { schema: schema(input), updating: false }]).unwrap();
     let context = |epoch| OperatorContext {
         epoch: Epoch(epoch),
         now: epoch as i64,
@@ -163,7 +164,7 @@ fn measure(name: &str, input: Input, rows: usize, operator: Operator, calls: &[A
         let context = context(number as u64 + 1);
         let mut out = Collector::default();
         for batch in epoch {
-            operator.process(batch, watermark, &context, &mut out).unwrap();
+            operator.process(0, batch, watermark, &context, &mut out).unwrap();
             watermark = batch.marks.last().unwrap_or(watermark);
         }
         operator.finish_epoch(watermark, &context, &mut out).unwrap();

@@ -160,8 +160,7 @@ fn node(
     schema: SchemaRef,
 ) -> NodeId {
     let uid = format!("n{}", graph.nodes.len());
-    let edge =
-        |(from, exchange): &(NodeId, Exchange)| Edge { from: *from, exchange: exchange.clone() };
+    let edge = |(from, exchange): &(NodeId, Exchange)| Edge::new(*from, exchange.clone());
     graph.add(Node {
         name: uid.clone(),
         uid,

@@ -31,7 +31,8 @@ pub struct Node {
     pub name: String,
     /// What it does.
     pub operator: Operator,
-    /// Where its rows come from; several inputs of the same schema are a union.
+    /// Where its rows come from: edges of the first input, then of the second... Several
+    /// edges of one input have the same schema and are a union.
     pub inputs: Vec<Edge>,
     /// Columns that it gives. For a sink, those that it takes.
     pub schema: SchemaRef,
@@ -48,6 +49,21 @@ pub struct Edge {
     pub from: NodeId,
     /// How rows find the subtask.
     pub exchange: Exchange,
+    /// Which input of the consumer it feeds: 0, or 1 for the right side of a join.
+    pub input: usize,
+}
+
+impl Edge {
+    /// An edge into the first input.
+    pub fn new(from: NodeId, exchange: Exchange) -> Self {
+        Self { from, exchange, input: 0 }
+    }
+
+    /// The same edge into another input.
+    #[must_use]
+    pub fn into_input(self, input: usize) -> Self {
+        Self { input, ..self }
+    }
 }
 
 /// How rows move from the subtasks of a producer to those of a consumer.
@@ -156,6 +172,33 @@ pub struct GroupAggregate {
     pub ttl: Option<Millis>,
     /// Whether a change is sent as `-U` and `+U`; otherwise only `+U`.
     pub update_before: bool,
+}
+
+impl Operator {
+    /// How many inputs it has; their edges are told apart by [`Edge::input`].
+    pub fn inputs(&self) -> usize {
+        match self {
+            Self::Source(_) => 0,
+            Self::Calc { .. }
+            | Self::AssignWindow { .. }
+            | Self::WindowAggregate(_)
+            | Self::GroupAggregate(_)
+            | Self::Sink { .. }
+            | Self::View { .. } => 1,
+        }
+    }
+
+    /// Whether it keeps state across rows.
+    pub fn is_stateful(&self) -> bool {
+        match self {
+            Self::WindowAggregate(_) | Self::GroupAggregate(_) => true,
+            Self::Source(_)
+            | Self::Calc { .. }
+            | Self::AssignWindow { .. }
+            | Self::Sink { .. }
+            | Self::View { .. } => false,
+        }
+    }
 }
 
 impl Graph {

@@ -56,6 +56,7 @@ impl AssignWindow {
 impl Operator for AssignWindow {
     fn process(
         &mut self,
+        _: usize,
         batch: &ChangeBatch,
         _: Millis,
         context: &OperatorContext,

@@ -11,17 +11,24 @@ use super::calc::Calc;
 use super::group_aggregate::GroupedAggregate;
 use super::window;
 
-/// Builds one subtask of a node. `input_schema` is that of its inputs, `input_updating`
-/// whether any of them gives changes other than inserts.
+/// What comes in at one input of an operator.
+#[derive(Clone, Debug)]
+pub struct InputSpec {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Whether there are changes other than inserts.
+    pub updating: bool,
+}
+
+/// Builds one subtask of a node with these inputs.
 ///
 /// # Errors
 /// [`StreamError::Invalid`] for types and measures that cannot work;
 /// [`StreamError::Internal`] for nodes that are no operators: sources, sinks and views.
-pub fn build(
-    node: &Node,
-    input_schema: &SchemaRef,
-    input_updating: bool,
-) -> Result<Box<dyn Operator>> {
+pub fn build(node: &Node, inputs: &[InputSpec]) -> Result<Box<dyn Operator>> {
+    let [InputSpec { schema: input_schema, updating }, ..] = inputs else {
+        return Err(StreamError::Internal(format!("{} has no input", node.name)));
+    };
     Ok(match &node.operator {
         graph::Operator::Calc { filter, projection } => {
             Box::new(Calc::new(filter.clone(), projection.clone(), node.schema.clone()))
@@ -30,13 +37,13 @@ pub fn build(
             Box::new(AssignWindow::new(*window, *time, input_schema, node.schema.clone())?)
         }
         graph::Operator::WindowAggregate(aggregate) => {
-            window::build(aggregate, input_schema, node.schema.clone(), input_updating)?
+            window::build(aggregate, input_schema, node.schema.clone(), *updating)?
         }
         graph::Operator::GroupAggregate(aggregate) => Box::new(GroupedAggregate::new(
             aggregate,
             input_schema,
             node.schema.clone(),
-            input_updating,
+            *updating,
         )?),
         graph::Operator::Source(_)
         | graph::Operator::Sink { .. }

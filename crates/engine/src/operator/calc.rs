@@ -76,6 +76,7 @@ impl Calc {
 impl Operator for Calc {
     fn process(
         &mut self,
+        _: usize,
         batch: &ChangeBatch,
         _: Millis,
         context: &OperatorContext,

@@ -253,6 +253,7 @@ fn concat_pieces(pieces: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>> {
 impl Operator for GroupedAggregate {
     fn process(
         &mut self,
+        _: usize,
         batch: &ChangeBatch,
         _: Millis,
         context: &OperatorContext,

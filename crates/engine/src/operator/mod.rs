@@ -17,7 +17,7 @@ mod time_column;
 pub(crate) mod values;
 mod window;
 
-pub use build::build;
+pub use build::{InputSpec, build};
 
 use std::ops::Range;
 
@@ -61,13 +61,14 @@ pub struct LateRows {
 
 /// One subtask of a step.
 pub trait Operator: Send {
-    /// Takes a batch. Its marks are the watermark of the whole input already (the
+    /// Takes a batch of one of its inputs. Its marks are the watermark of the whole input already (the
     /// smallest over all upstream subtasks): `watermark` holds before the first row.
     ///
     /// # Errors
     /// An expression that fails; the job stops.
     fn process(
         &mut self,
+        input: usize,
         batch: &ChangeBatch,
         watermark: Millis,
         context: &OperatorContext,

@@ -20,6 +20,9 @@ pub(super) fn describe(graph: &Graph, options: &JobOptions, outputs: &[Output]) 
                 Exchange::Single => "single".to_owned(),
             };
             let _ = write!(text, " <-{}:{how}", edge.from);
+            if edge.input > 0 {
+                let _ = write!(text, ":{}", edge.input);
+            }
         }
         let _ = write!(text, " (");
         for field in node.schema.fields() {

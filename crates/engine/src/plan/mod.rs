@@ -116,8 +116,13 @@ fn check(graph: &Graph) -> Result<()> {
         if node.inputs.iter().any(|edge| edge.from >= id) {
             return Err(JobError::Invalid(format!("'{}' comes before its input", node.name)));
         }
-        if matches!(node.operator, Operator::Source(_)) != node.inputs.is_empty() {
-            let detail = format!("'{}' has {} inputs", node.name, node.inputs.len());
+        let mut fed: Vec<_> = node.inputs.iter().map(|edge| edge.input).collect();
+        if !fed.is_sorted() {
+            return Err(JobError::Invalid(format!("the inputs of '{}' are mixed", node.name)));
+        }
+        fed.dedup();
+        if !fed.iter().copied().eq(0..node.operator.inputs()) {
+            let detail = format!("'{}' has the inputs {fed:?}", node.name);
             return Err(JobError::Invalid(detail));
         }
     }

@@ -1,6 +1,6 @@
 //! Cutting a graph into stages: maximal chains between exchanges.
 
-use thalweg_stream::graph::{Exchange, Graph, NodeId, Operator};
+use thalweg_stream::graph::{Exchange, Graph, NodeId};
 
 use crate::error::{JobError, Result};
 
@@ -31,6 +31,8 @@ pub(crate) struct InEdge {
     pub from: usize,
     /// Its place among that stage's out edges.
     pub edge: usize,
+    /// Which input of the head it feeds.
+    pub input: usize,
 }
 
 /// A chain of nodes that run in one unit. The first slot is its head; every other one
@@ -49,19 +51,6 @@ pub(crate) struct Stage {
     pub outputs: Vec<OutEdge>,
 }
 
-/// Whether a step keeps state across rows. Such a step is never chained to a source:
-/// which subtask reads a range changes from epoch to epoch.
-fn is_stateful(operator: &Operator) -> bool {
-    match operator {
-        Operator::WindowAggregate(_) | Operator::GroupAggregate(_) => true,
-        Operator::Source(_)
-        | Operator::Calc { .. }
-        | Operator::AssignWindow { .. }
-        | Operator::Sink { .. }
-        | Operator::View { .. } => false,
-    }
-}
-
 /// Cuts a graph whose nodes stand in topological order.
 pub(super) fn cut(graph: &Graph, parallelism: usize, sources: &[NodeId]) -> Result<Vec<Stage>> {
     let mut stages: Vec<Stage> = Vec::new();
@@ -72,8 +61,9 @@ pub(super) fn cut(graph: &Graph, parallelism: usize, sources: &[NodeId]) -> Resu
         let chained = match &node.inputs[..] {
             [edge] if edge.exchange == Exchange::Forward => {
                 let (stage, parent) = places[edge.from];
+                // Which subtask reads a range changes from epoch to epoch.
                 let stateful_at_source =
-                    stages[stage].source.is_some() && is_stateful(&node.operator);
+                    stages[stage].source.is_some() && node.operator.is_stateful();
                 (!stateful_at_source).then_some((stage, parent))
             }
             _ => None,
@@ -90,7 +80,7 @@ pub(super) fn cut(graph: &Graph, parallelism: usize, sources: &[NodeId]) -> Resu
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for edge in &node.inputs {
             let (from, slot) = places[edge.from];
-            inputs.push(InEdge { from, edge: stages[from].outputs.len() });
+            inputs.push(InEdge { from, edge: stages[from].outputs.len(), input: edge.input });
             let exchange = edge.exchange.clone();
             stages[from].outputs.push(OutEdge { slot, to: number, exchange });
         }
@@ -136,7 +126,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_schema::{DataType, Field, Schema};
-    use thalweg_stream::graph::{Edge, GroupAggregate, Node, SourceNode};
+    use thalweg_stream::graph::{Edge, GroupAggregate, Node, Operator, SourceNode};
     use thalweg_stream::table::TableSpec;
 
     use super::*;
@@ -150,7 +140,7 @@ mod tests {
             operator,
             inputs: inputs
                 .iter()
-                .map(|(from, exchange)| Edge { from: *from, exchange: exchange.clone() })
+                .map(|(from, exchange)| Edge::new(*from, exchange.clone()))
                 .collect(),
             schema,
             updating: false,
@@ -198,7 +188,7 @@ mod tests {
         assert_eq!(nodes, [vec![read, map, other], vec![count, after]]);
         assert_eq!(stages[0].slots[1].children, [2]);
         assert_eq!(stages[0].outputs.len(), 1);
-        assert_eq!(stages[1].inputs, [InEdge { from: 0, edge: 0 }]);
+        assert_eq!(stages[1].inputs, [InEdge { from: 0, edge: 0, input: 0 }]);
         assert_eq!((stages[0].parallelism, stages[1].parallelism), (3, 3));
     }
 

@@ -6,7 +6,7 @@ use arrow_schema::SchemaRef;
 use thalweg_core::key_group::{KeyGroup, owner};
 use thalweg_state::Snapshot;
 use thalweg_stream::StreamError;
-use thalweg_stream::graph::{NodeId, Operator as NodeOperator};
+use thalweg_stream::graph::{Graph, Node, NodeId, Operator as NodeOperator};
 use thalweg_stream::sink::SinkRef;
 use thalweg_stream::source::SourceRef;
 
@@ -19,7 +19,7 @@ use super::{Head, Task};
 use crate::error::{JobError, Result};
 use crate::exchange::{EdgeBudget, EdgeWriter};
 use crate::ledger::Ledger;
-use crate::operator::{self, OperatorContext};
+use crate::operator::{self, InputSpec, OperatorContext};
 use crate::options::JobOptions;
 use crate::plan::{OutputKind, Plan, Stage};
 use crate::staging::Staging;
@@ -123,14 +123,9 @@ impl TaskBuilder<'_> {
                 let view = self.plan.views.iter().position(|&view| view == node);
                 Body::View { view: view.ok_or_else(|| no_output(node))? }
             }
-            NodeOperator::Calc { .. }
-            | NodeOperator::AssignWindow { .. }
-            | NodeOperator::WindowAggregate(_)
-            | NodeOperator::GroupAggregate(_) => {
-                let inputs = &graph.nodes[node].inputs;
-                let schema = &graph.nodes[inputs[0].from].schema;
-                let updating = inputs.iter().any(|edge| graph.nodes[edge.from].updating);
-                operator_body(operator::build(&graph.nodes[node], schema, updating)?)
+            _ => {
+                let node = &graph.nodes[node];
+                operator_body(operator::build(node, &input_specs(graph, node))?)
             }
         })
     }
@@ -181,11 +176,11 @@ impl TaskBuilder<'_> {
         let mut inputs = Inputs::new(end.watermark);
         for edge in &stage.inputs {
             match self.plan.stages[edge.from].source {
-                Some(source) => inputs.add_source(source),
+                Some(source) => inputs.add_source(source, edge.input),
                 None => {
                     let subtasks = 0..self.plan.stages[edge.from].parallelism;
                     let ends: Vec<_> = subtasks.map(|k| self.subtask_end(edge.from, k)).collect();
-                    inputs.add_stage(&ends);
+                    inputs.add_stage(&ends, edge.input);
                 }
             }
         }
@@ -219,6 +214,18 @@ impl TaskBuilder<'_> {
         }
         Ok(())
     }
+}
+
+/// What comes in at each input of a node.
+fn input_specs(graph: &Graph, node: &Node) -> Vec<InputSpec> {
+    let inputs = 0..node.operator.inputs();
+    let edges = |input| node.inputs.iter().filter(move |edge| edge.input == input);
+    let spec = |input| {
+        let first = edges(input).next()?;
+        let updating = edges(input).any(|edge| graph.nodes[edge.from].updating);
+        Some(InputSpec { schema: graph.nodes[first.from].schema.clone(), updating })
+    };
+    inputs.filter_map(spec).collect()
 }
 
 /// The key groups of a subtask.

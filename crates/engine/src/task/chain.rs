@@ -112,10 +112,19 @@ impl Chain {
         self.emit(0, batch, lineage)
     }
 
-    /// Hands a batch of the merged input to the head. `watermark` holds before it.
-    pub(super) fn accept_first(&mut self, batch: &ChangeBatch, watermark: Millis) -> Result<()> {
+    /// Hands a batch of one of the head's inputs to it. `watermark` holds before it.
+    pub(super) fn accept_first(
+        &mut self,
+        input: usize,
+        batch: &ChangeBatch,
+        watermark: Millis,
+    ) -> Result<()> {
         if let Body::Operator { watermark: before, .. } = &mut self.slots[0].body {
             *before = watermark.max(*before);
+            if let Some(error) = self.step(0, input, batch, &Lineage::Unknown)? {
+                return Err(error.into());
+            }
+            return Ok(());
         }
         self.accept(0, batch, &Lineage::Unknown)
     }
@@ -149,7 +158,7 @@ impl Chain {
     fn accept(&mut self, slot: usize, batch: &ChangeBatch, lineage: &Lineage<'_>) -> Result<()> {
         match &mut self.slots[slot].body {
             Body::Source => self.emit(slot, batch, lineage),
-            Body::Operator { .. } => match self.step(slot, batch, lineage)? {
+            Body::Operator { .. } => match self.step(slot, 0, batch, lineage)? {
                 None => Ok(()),
                 Some(error) => self.step_without(slot, batch, error, lineage),
             },
@@ -179,13 +188,14 @@ impl Chain {
     fn step(
         &mut self,
         slot: usize,
+        input: usize,
         batch: &ChangeBatch,
         lineage: &Lineage<'_>,
     ) -> Result<Option<StreamError>> {
         let Body::Operator { operator, collector, watermark } = &mut self.slots[slot].body else {
             return Ok(None);
         };
-        match operator.process(batch, *watermark, &self.context, collector) {
+        match operator.process(input, batch, *watermark, &self.context, collector) {
             Ok(()) => {
                 if let Some(last) = batch.marks.last() {
                     *watermark = last.max(*watermark);
@@ -233,7 +243,7 @@ impl Chain {
             rest = rest.take(others)?;
             numbers = kept;
             let of_rest = Lineage::Kept { of: lineage, kept: &numbers };
-            failed_with = self.step(slot, &rest, &of_rest)?;
+            failed_with = self.step(slot, 0, &rest, &of_rest)?;
         }
         Ok(())
     }

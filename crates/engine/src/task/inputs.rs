@@ -20,6 +20,8 @@ enum Feed {
 #[derive(Clone, Debug)]
 struct Edge {
     feed: Feed,
+    /// Which input of the head it feeds.
+    input: usize,
     /// Where each channel of the edge stands in the merge; a split of another source
     /// stands nowhere.
     places: Vec<Option<usize>>,
@@ -38,18 +40,18 @@ impl Inputs {
     }
 
     /// Adds an edge from a source. Its channels come with [`Inputs::add_split`].
-    pub(super) fn add_source(&mut self, source: usize) {
-        self.edges.push(Edge { feed: Feed::Splits(source), places: Vec::new() });
+    pub(super) fn add_source(&mut self, source: usize, input: usize) {
+        self.edges.push(Edge { feed: Feed::Splits(source), input, places: Vec::new() });
     }
 
     /// Adds an edge from the subtasks of a stage, each where it stands.
-    pub(super) fn add_stage(&mut self, subtasks: &[ChannelEnd]) {
+    pub(super) fn add_stage(&mut self, subtasks: &[ChannelEnd], input: usize) {
         let mut places = Vec::with_capacity(subtasks.len());
         for end in subtasks {
             places.push(Some(self.merge.len()));
             self.merge.add(end.watermark, end.idle);
         }
-        self.edges.push(Edge { feed: Feed::Subtasks, places });
+        self.edges.push(Edge { feed: Feed::Subtasks, input, places });
     }
 
     /// Adds the next split of the job.
@@ -72,16 +74,17 @@ impl Inputs {
     ) -> Result<ChannelEnd> {
         self.start_epoch(plan);
         let mut ends = Vec::new();
-        for (edge, input) in inputs.into_iter().enumerate() {
-            for mut run in input.runs {
+        for (edge, moved) in inputs.into_iter().enumerate() {
+            let input = self.edges.get(edge).map_or(0, |edge| edge.input);
+            for mut run in moved.runs {
                 self.merge.start_channel(self.place(edge, run.channel)?);
                 while let Some(mut batch) = run.buffer.pop()? {
                     let before = self.merge.current();
                     batch.marks = self.merge.merge(&batch.marks);
-                    chain.accept_first(&batch, before)?;
+                    chain.accept_first(input, &batch, before)?;
                 }
             }
-            for (channel, end) in input.ends {
+            for (channel, end) in moved.ends {
                 ends.push((self.place(edge, channel)?, end));
             }
         }

@@ -82,7 +82,7 @@ impl<'a> Emitter<'a> {
             uid: self.uid(kind, &identity),
             name,
             operator,
-            inputs: vec![Edge { from: written.node, exchange }],
+            inputs: vec![Edge::new(written.node, exchange)],
             schema,
             updating: rel.updating,
             rowtime: rowtime(rel),
@@ -150,7 +150,7 @@ impl<'a> Emitter<'a> {
                 self.once(text, |this, text| {
                     let operator =
                         Operator::AssignWindow { window: *window, time: window_time(*time) };
-                    let edge = Edge { from: below.node, exchange: Exchange::Forward };
+                    let edge = Edge::new(below.node, Exchange::Forward);
                     let name = "assign window".to_owned();
                     Ok(this.add(
                         rel,
@@ -275,7 +275,7 @@ impl<'a> Emitter<'a> {
                     .map(|expr| to_expression(expr, &names))
                     .collect::<Result<_>>()?,
             };
-            let edge = Edge { from: below.node, exchange: Exchange::Forward };
+            let edge = Edge::new(below.node, Exchange::Forward);
             Ok(this.add(rel, "calc", "calc".to_owned(), text, operator, vec![edge], rel.schema()))
         })
     }
@@ -299,7 +299,7 @@ impl<'a> Emitter<'a> {
                 aggregates: aggregate_calls(rel, input, keys.len(), calls),
                 allowed_lateness: lateness,
             });
-            let edge = Edge { from: below.node, exchange: by_keys(keys) };
+            let edge = Edge::new(below.node, by_keys(keys));
             let identity = format!("{window:?} {what} {}", source_names(rel));
             let name = "window aggregate".to_owned();
             Ok(this.add(
@@ -333,7 +333,7 @@ impl<'a> Emitter<'a> {
                 ttl,
                 update_before,
             });
-            let edge = Edge { from: below.node, exchange: by_keys(keys) };
+            let edge = Edge::new(below.node, by_keys(keys));
             let identity = format!("{what} {}", source_names(rel));
             let name = if calls.is_empty() { "distinct" } else { "group aggregate" }.to_owned();
             Ok(this.add(
@@ -364,10 +364,8 @@ impl<'a> Emitter<'a> {
                 .map(|column| to_expression(column, &names))
                 .collect::<Result<_>>()?;
             let operator = Operator::Calc { filter: None, projection };
-            let edges = below
-                .iter()
-                .map(|written| Edge { from: written.node, exchange: Exchange::Forward })
-                .collect();
+            let edges =
+                below.iter().map(|written| Edge::new(written.node, Exchange::Forward)).collect();
             Ok(this.add(rel, "union", "union".to_owned(), text, operator, edges, rel.schema()))
         })
     }

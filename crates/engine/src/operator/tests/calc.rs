@@ -16,7 +16,7 @@ use thalweg_stream::graph::{Node, Operator as GraphOperator};
 use thalweg_stream::window::{Window, WindowTime};
 use thalweg_stream::{ChangeBatch, RowKind, StreamError};
 
-use crate::operator::{Collector, OperatorContext, build};
+use crate::operator::{Collector, InputSpec, OperatorContext, build};
 
 /// `v > 1`, null for null; fails on 13.
 #[derive(Debug)]
@@ -102,11 +102,11 @@ fn run(
         updating: true,
         rowtime: None,
     };
-    let mut operator = build(&node, &schema(), true)?;
+    let mut operator = build(&node, &[InputSpec { schema: schema(), updating: true }])?;
     let context =
         OperatorContext { epoch: Epoch(1), now: 77, key_groups: 0..8, key_groups_total: 8 };
     let mut out = Collector::default();
-    operator.process(input, MIN_WATERMARK, &context, &mut out)?;
+    operator.process(0, input, MIN_WATERMARK, &context, &mut out)?;
     operator.finish_epoch(MIN_WATERMARK, &context, &mut out)?;
     assert!(operator.snapshot()?.is_empty());
     Ok(out.batches)

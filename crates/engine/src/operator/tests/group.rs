@@ -12,7 +12,8 @@ use thalweg_stream::graph::{GroupAggregate, Node, Operator};
 use thalweg_stream::{ChangeBatch, RowKind};
 
 use super::harness::{
-    Cell, Change, EpochInput, EpochOutput, Event, Row, Run, aggregates, input_schema, inputs, run,
+    Cell, Change, EpochInput, EpochOutput, Event, Row, Run, aggregates, input_schema, input_spec,
+    inputs, run,
 };
 use super::model::Contents;
 use crate::operator::{Collector, OperatorContext, build};
@@ -109,7 +110,7 @@ fn sorted(outputs: &[EpochOutput]) -> Vec<Vec<Change>> {
 #[test]
 fn keys_that_are_touched_again_and_again_take_no_more_memory() {
     let node = node(&[0], true, Some(1 << 40), true);
-    let mut operator = build(&node, &input_schema(false), false).unwrap();
+    let mut operator = build(&node, &[input_spec(false, false)]).unwrap();
     let keys = Int64Array::from_iter_values(0..50);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(keys),
@@ -124,7 +125,7 @@ fn keys_that_are_touched_again_and_again_take_no_more_memory() {
             let context =
                 OperatorContext { epoch: Epoch(1), now, key_groups: 0..16, key_groups_total: 16 };
             let mut out = Collector::default();
-            operator.process(&batch, MIN_WATERMARK, &context, &mut out).unwrap();
+            operator.process(0, &batch, MIN_WATERMARK, &context, &mut out).unwrap();
             operator.finish_epoch(MIN_WATERMARK, &context, &mut out).unwrap();
         }
         operator.memory_bytes()

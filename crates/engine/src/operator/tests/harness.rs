@@ -19,7 +19,7 @@ use thalweg_stream::graph::Node;
 use thalweg_stream::{ChangeBatch, RowKind};
 
 use crate::key::partition_batch;
-use crate::operator::{Collector, Operator, OperatorContext, build};
+use crate::operator::{Collector, InputSpec, Operator, OperatorContext, build};
 
 /// A row of the input: key, time and value. Its flag says whether the value is even.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +64,11 @@ pub(super) fn input_schema(text_keys: bool) -> SchemaRef {
         Field::new("v", DataType::Int64, true),
         Field::new("f", DataType::Boolean, true),
     ]))
+}
+
+/// The input of those.
+pub(super) fn input_spec(text_keys: bool, updating: bool) -> InputSpec {
+    InputSpec { schema: input_schema(text_keys), updating }
 }
 
 /// Every function, over the value.
@@ -270,10 +275,10 @@ impl Subtasks<'_> {
     /// Takes the state over into new operators.
     fn restart(&mut self, parallelism: usize, now: Millis) {
         let snapshots: Vec<_> = self.operators.iter().map(|op| op.snapshot().unwrap()).collect();
-        let schema = input_schema(self.run.text_keys);
         self.operators = (0..parallelism)
             .map(|subtask| {
-                let mut operator = build(self.node, &schema, self.run.updating).unwrap();
+                let mut operator =
+                    build(self.node, &[input_spec(self.run.text_keys, self.run.updating)]).unwrap();
                 let context = self.context(subtask, parallelism, now);
                 for (name, rows) in snapshots.iter().flatten() {
                     operator.restore(name, rows, &context).unwrap();
@@ -308,7 +313,7 @@ pub(super) fn run(node: &Node, epochs: &[EpochInput], run: &Run) -> Vec<EpochOut
                 let mut collector = Collector::default();
                 if let Some(part) = part {
                     let operator = &mut subtasks.operators[subtask];
-                    operator.process(&part, watermark, &context, &mut collector).unwrap();
+                    operator.process(0, &part, watermark, &context, &mut collector).unwrap();
                 }
                 collect(collector, &mut output);
             }
@@ -335,12 +340,12 @@ pub(super) fn run_until_timer(
     events: &[Event],
     now: Millis,
 ) -> (Vec<Millis>, Option<Millis>) {
-    let mut operator = build(node, &input_schema(false), false).unwrap();
+    let mut operator = build(node, &[input_spec(false, false)]).unwrap();
     let mut context =
         OperatorContext { epoch: Epoch(1), now, key_groups: 0..8, key_groups_total: 8 };
     let mut out = Collector::default();
     let batch = batch(events, false);
-    operator.process(&batch, MIN_WATERMARK, &context, &mut out).unwrap();
+    operator.process(0, &batch, MIN_WATERMARK, &context, &mut out).unwrap();
     operator.finish_epoch(MIN_WATERMARK, &context, &mut out).unwrap();
     let timer = operator.next_timer();
     let mut fired = Vec::new();

@@ -12,7 +12,7 @@ use thalweg_stream::aggregate::AggregateCall;
 use thalweg_stream::graph::{GroupAggregate, Node, Operator as GraphOperator, WindowAggregate};
 use thalweg_stream::window::{Window, WindowTime};
 
-use super::harness::{aggregates, input_schema};
+use super::harness::{aggregates, input_schema, input_spec};
 use crate::operator::{Collector, Operator, OperatorContext, build};
 
 fn windowed(window: Window, aggregates: &[AggregateCall]) -> Node {
@@ -64,7 +64,7 @@ fn context() -> OperatorContext {
 }
 
 fn started(node: &Node, updating: bool) -> Box<dyn Operator> {
-    let mut operator = build(node, &input_schema(true), updating).unwrap();
+    let mut operator = build(node, &[input_spec(true, updating)]).unwrap();
     operator.finish_epoch(MIN_WATERMARK, &context(), &mut Collector::default()).unwrap();
     operator
 }
@@ -137,13 +137,13 @@ fn the_state_of_another_query_is_refused() {
     for (old, new, reason) in cases {
         let state = started(&old, false).snapshot().unwrap();
         let (name, rows) = &state[1];
-        let mut operator = build(&new, &input_schema(true), false).unwrap();
+        let mut operator = build(&new, &[input_spec(true, false)]).unwrap();
         let error = operator.restore(name, rows, &context()).unwrap_err();
         assert!(matches!(error, StreamError::Incompatible(_)));
         assert!(error.to_string().contains(reason), "{error}");
     }
     let state = started(&grouped(&count), false).snapshot().unwrap();
-    let mut window = build(&windowed(tumbling(10), &count), &input_schema(true), false).unwrap();
+    let mut window = build(&windowed(tumbling(10), &count), &[input_spec(true, false)]).unwrap();
     let error = window.restore(&state[1].0, &state[1].1, &context()).unwrap_err();
     assert!(error.to_string().contains("windows have no state groups"), "{error}");
 }

@@ -332,6 +332,7 @@ impl OwnedKey {
 impl Operator for SessionWindows {
     fn process(
         &mut self,
+        _: usize,
         batch: &ChangeBatch,
         watermark: Millis,
         context: &OperatorContext,

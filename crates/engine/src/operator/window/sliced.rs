@@ -274,6 +274,7 @@ impl SlicedWindows {
 impl Operator for SlicedWindows {
     fn process(
         &mut self,
+        _: usize,
         batch: &ChangeBatch,
         watermark: Millis,
         context: &OperatorContext,

@@ -39,8 +39,7 @@ impl Builder {
         updating: bool,
     ) -> NodeId {
         let uid = format!("{kind}-{}", self.graph.nodes.len());
-        let inputs =
-            inputs.iter().map(|(from, exchange)| Edge { from: *from, exchange: exchange.clone() });
+        let inputs = inputs.iter().map(|(from, exchange)| Edge::new(*from, exchange.clone()));
         self.graph.add(Node {
             name: uid.clone(),
             uid,
