@@ -68,7 +68,9 @@ impl World {
         world.restart();
         world.settle();
         check::check_closed(world.services());
-        world.sim.disk.trace_hash()
+        let trace = world.sim.disk.trace_hash();
+        let _ = world.services().log.close();
+        trace
     }
 
     fn new(seed: u64) -> Self {
@@ -327,10 +329,14 @@ impl World {
                 (client.producer, client.transaction) = (None, None);
             }
         }
-        self.services = None;
+        let gone = self.services.take();
         match self.random.chance(700_000) || !self.sim.disk.exists(Path::new("/")) {
             true => self.sim.crash(),
             false => self.sim.disk.kill(),
+        }
+        // What the dead process held goes: callbacks of its log hold its coordinators.
+        if let Some(gone) = gone {
+            let _ = gone.log.close();
         }
         self.open();
         if let Some(before) = before {

@@ -208,6 +208,14 @@ impl Partition {
         mark: Mark,
         file: Option<&Arc<dyn DiskFile>>,
     ) -> Result<(), LogError> {
+        // Also where it fails: the next start may find it whole all the same.
+        if !marks.loose.contains(&mark.base) {
+            marks.loose.push(mark.base);
+        }
+        if !marks.listed {
+            marks.listed = true;
+            self.shared.loose_marks.lock().push(self.this.clone());
+        }
         let written = match file {
             Some(file) => mark::write(&**file, &segment::MAGIC, &mark),
             None => self
@@ -217,13 +225,6 @@ impl Partition {
         written.map_err(|error| self.mark_failed(&error))?;
         if marks.active.is_none_or(|active| active.base <= mark.base) {
             marks.active = Some(mark);
-        }
-        if !marks.loose.contains(&mark.base) {
-            marks.loose.push(mark.base);
-        }
-        if !marks.listed {
-            marks.listed = true;
-            self.shared.loose_marks.lock().push(self.this.clone());
         }
         Ok(())
     }

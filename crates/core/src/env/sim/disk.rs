@@ -29,6 +29,9 @@ use super::faults::{FaultPlan, Faults, OpKind, Verdict};
 use super::name_tree::{NameTree, NodeId, View};
 use super::{SimClock, SimRandom};
 
+/// The unit in which a file system that copies on write finds room.
+const BLOCK: usize = 4096;
+
 /// A file system in memory that crashes and fails as the seed decides.
 pub struct SimDisk(Arc<Shared>);
 
@@ -404,8 +407,11 @@ impl DiskFile for SimFile {
             // allocated stays bounded whatever the caller asks for.
             let limit = state.tree.file(self.node)?.len() as u64 + state.room();
             let mut fits = limit.saturating_sub(offset).min(buf.len() as u64) as usize;
-            if state.faults.plan.copy_on_write {
-                fits = fits.min(usize::try_from(state.room()).unwrap_or(usize::MAX));
+            let room = usize::try_from(state.room()).unwrap_or(usize::MAX);
+            if state.faults.plan.copy_on_write && room < fits {
+                // Room is found, or not, for a block at a time.
+                let end = (offset as usize).saturating_add(room) / BLOCK * BLOCK;
+                fits = end.saturating_sub(offset as usize);
             }
             let (written, error) = match verdict {
                 Verdict::Fails => {
