@@ -134,6 +134,7 @@ pub(crate) static APIS: &[Api] = &[
     api!(66, "ListTransactions", 0..=1, h::list_transactions::handle),
     api!(68, "ConsumerGroupHeartbeat", 0..=1, h::consumer_group_heartbeat::handle),
     api!(69, "ConsumerGroupDescribe", 0..=1, h::consumer_group_describe::handle),
+    api!(74, "ListConfigResources", 0..=1, h::list_config_resources::handle),
     api!(75, "DescribeTopicPartitions", 0..=0, h::describe_topic_partitions::handle),
 ];
 

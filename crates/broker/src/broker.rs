@@ -14,9 +14,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::config::{self, DynamicConfigs};
 use crate::group::{GroupDescription, GroupService, GroupSummary};
 use crate::net::listener;
 use crate::net::memory::Memory;
+use crate::net::places::Places;
 use crate::options::{BrokerOptions, GroupOptions, Limits, TransactionOptions};
 use crate::producer_ids::ProducerIds;
 use crate::quota::Quotas;
@@ -91,7 +93,9 @@ pub(crate) struct Broker {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) limits: Limits,
     pub(crate) memory: Memory,
+    pub(crate) places: Arc<Places>,
     pub(crate) quotas: Arc<Quotas>,
+    pub(crate) configs: Arc<DynamicConfigs>,
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) group_options: GroupOptions,
@@ -109,19 +113,21 @@ impl Broker {
         options: &BrokerOptions,
         local_addr: SocketAddr,
     ) -> Arc<Self> {
-        let BrokerState { env, log, groups, producer_ids, transactions, quotas } = state;
+        let BrokerState { env, log, groups, producer_ids, transactions, quotas, configs } = state;
         let (host, port) = options
             .advertised
             .clone()
             .unwrap_or_else(|| (local_addr.ip().to_string(), local_addr.port()));
-        Arc::new(Self {
+        let broker = Arc::new(Self {
             topics: Topics::new(log.clone(), options.limits.partitions),
             groups,
             transactions,
             authorizer: options.authorizer.clone(),
             limits: options.limits.clone(),
             memory: Memory::new(&options.limits),
+            places: Places::new(),
             quotas,
+            configs,
             auto_create_topics: options.auto_create_topics,
             default_partitions: options.default_partitions.max(1),
             group_options: options.groups.clone(),
@@ -134,7 +140,27 @@ impl Broker {
             producer_ids,
             env,
             log,
-        })
+        });
+        broker.allow_connections();
+        broker
+    }
+
+    /// Puts the altered settings of this broker in force.
+    ///
+    /// # Errors
+    /// The log refused.
+    pub(crate) fn apply_settings(&self) -> Result<(), LogError> {
+        self.allow_connections();
+        self.log.set_topic_defaults(&config::topic_defaults(&self.configs.of_this_broker()))
+    }
+
+    fn allow_connections(&self) {
+        let altered = self.configs.of_this_broker();
+        let limit = |name, told| config::number(&altered, name).unwrap_or(told);
+        self.places.allow(
+            limit(config::MAX_CONNECTIONS, self.limits.connections),
+            limit(config::MAX_CONNECTIONS_PER_IP, self.limits.connections_per_ip),
+        );
     }
 }
 
@@ -179,6 +205,7 @@ pub struct BrokerState {
     producer_ids: Arc<ProducerIds>,
     transactions: Arc<TransactionService>,
     quotas: Arc<Quotas>,
+    configs: Arc<DynamicConfigs>,
 }
 
 impl std::fmt::Debug for BrokerState {
@@ -194,8 +221,13 @@ impl BrokerState {
         groups: GroupOptions,
         transactions: TransactionOptions,
     ) -> Result<Self, BrokerError> {
+        // First what the rest follows.
+        let configs = Arc::new(DynamicConfigs::open(env.clone(), log.clone())?);
+        log.set_topic_defaults(&config::topic_defaults(&configs.of_this_broker()))?;
+        let own = configs.groups().into_iter();
+        let own = own.map(|(group, own)| (group, config::effect_on_group(&own))).collect();
         let producer_ids = Arc::new(ProducerIds::open(env.clone(), &*log)?);
-        let groups = Arc::new(GroupService::open(env.clone(), log.clone(), groups)?);
+        let groups = Arc::new(GroupService::open(env.clone(), log.clone(), groups, own)?);
         let transactions = Arc::new(TransactionService::open(
             env.clone(),
             log.clone(),
@@ -204,7 +236,7 @@ impl BrokerState {
             transactions,
         )?);
         let quotas = Arc::new(Quotas::open(env.clone(), log.clone())?);
-        Ok(Self { env, log, groups, producer_ids, transactions, quotas })
+        Ok(Self { env, log, groups, producer_ids, transactions, quotas, configs })
     }
 
     /// Committed offsets, for use inside the process.
@@ -259,6 +291,12 @@ impl BrokerHandle {
     /// Id of this data directory, as clients see it.
     pub fn cluster_id(&self) -> String {
         self.broker.cluster_id.to_string()
+    }
+
+    /// Where settings that the server was told when it was started do not hold, since they
+    /// were altered while it ran: name, what it was told, what holds.
+    pub fn overridden(&self) -> Vec<(&'static str, String, String)> {
+        config::overridden(&self.broker)
     }
 
     /// All groups, sorted by name.

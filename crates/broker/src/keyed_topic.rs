@@ -10,6 +10,7 @@ use thalweg_core::record_batch::{
     BatchBuilder, BatchError, Compression, DecompressionLimits, NewRecord, split,
 };
 use thalweg_core::time::Millis;
+use tokio::sync::oneshot;
 
 use crate::broker::BrokerError;
 
@@ -127,6 +128,21 @@ impl KeyedTopic {
     /// Whether everything before this offset is durable.
     pub(crate) fn is_durable(&self, offset: Offset) -> bool {
         self.log.offsets().high_watermark >= offset
+    }
+
+    /// Waits until everything before this offset is durable.
+    ///
+    /// # Errors
+    /// The log stopped or failed.
+    pub(crate) fn durable(
+        &self,
+        offset: Offset,
+    ) -> impl Future<Output = Result<(), LogError>> + use<> {
+        let (sender, receiver) = oneshot::channel();
+        self.when_durable(offset, move |outcome| {
+            let _ = sender.send(outcome);
+        });
+        async move { receiver.await.unwrap_or(Err(LogError::Stopped)) }
     }
 
     /// Calls back when everything before this offset is durable.

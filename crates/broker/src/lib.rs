@@ -34,6 +34,7 @@ mod guard;
 mod handlers;
 mod inbox;
 mod internal_topic;
+mod keyed_journal;
 mod keyed_topic;
 mod net;
 mod options;

@@ -137,6 +137,12 @@ pub struct GroupOptions {
     /// (`group.consumer.heartbeat.interval.ms`). A rebalance goes one step with each
     /// heartbeat; Kafka's 5000 spares brokers with very many members.
     pub consumer_heartbeat_interval_ms: u64,
+    /// Shortest and longest session timeout that such a group can be given for its own
+    /// (`consumer.session.timeout.ms`). Kafka's shortest is 45 000.
+    pub consumer_session_timeout_ms_bounds: (u64, u64),
+    /// Shortest and longest heartbeat interval that such a group can be given for its own
+    /// (`consumer.heartbeat.interval.ms`). Kafka's shortest is 5 000.
+    pub consumer_heartbeat_interval_ms_bounds: (u64, u64),
     /// Most members of a group (`group.max.size`, `group.consumer.max.size`).
     pub max_members: usize,
     /// Most groups, so that names alone cannot fill the memory.
@@ -165,6 +171,8 @@ impl Default for GroupOptions {
             max_session_timeout_ms: 1_800_000,
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 1_000,
+            consumer_session_timeout_ms_bounds: (6_000, 60_000),
+            consumer_heartbeat_interval_ms_bounds: (500, 15_000),
             max_members: 1_000,
             max_groups: 10_000,
             max_group_bytes: 16 << 20,

@@ -449,6 +449,27 @@ pub trait LogStore: Send + Sync {
         changes: &[(String, Option<String>)],
     ) -> Result<TopicMeta, LogError>;
 
+    /// Settings that topics have where they have none of their own; the rest is built in.
+    /// Internal topics do not follow them.
+    fn topic_defaults(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Replaces [`LogStore::topic_defaults`]. In force when this returns, for as long as the
+    /// log is open: whoever sets them remembers them.
+    ///
+    /// # Errors
+    /// [`LogError::InvalidTopic`] with what is wrong, or where the log's are fixed.
+    fn set_topic_defaults(&self, defaults: &[(String, String)]) -> Result<(), LogError> {
+        match defaults {
+            [] => Ok(()),
+            [(name, _), ..] => Err(LogError::InvalidTopic {
+                topic: "*".to_owned(),
+                detail: format!("the default of '{name}' cannot be set in this log"),
+            }),
+        }
+    }
+
     /// Deletes a topic; it is gone for good when this returns.
     ///
     /// # Errors

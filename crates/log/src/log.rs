@@ -16,6 +16,7 @@ use crate::catalog::{Catalog, Event};
 use crate::directory;
 use crate::maintenance;
 use crate::options::LogOptions;
+use crate::partition::append::INTERNAL_PREFIX;
 use crate::partition::recovery::Recovery;
 use crate::partition::{self, Partition};
 use crate::shared::{Shared, SyncStats, is_storage_full};
@@ -36,6 +37,8 @@ pub struct Log {
     catalog: Mutex<Catalog>,
     topics: RwLock<BTreeMap<String, Topic>>,
     threads: Mutex<Vec<JoinHandle>>,
+    /// Settings of topics that have none of their own. Written under the catalog's lock.
+    defaults: RwLock<Vec<(String, String)>>,
 }
 
 struct Topic {
@@ -82,6 +85,7 @@ impl Log {
             catalog: Mutex::new(catalog),
             topics: RwLock::new(topics),
             threads: Mutex::default(),
+            defaults: RwLock::default(),
         });
         if background {
             let threads = maintenance::start(&log.shared)
@@ -177,7 +181,7 @@ impl Log {
     pub fn describe_topic(&self, name: &str) -> Result<Vec<ConfigEntry>, LogError> {
         let topics = self.topics.read();
         let topic = topics.get(name).ok_or_else(|| unknown(name, -1))?;
-        Ok(describe(&topic.meta.config))
+        Ok(describe(&topic.meta.config, &self.defaults_of(name)))
     }
 
     /// Replaces the settings of a topic; durable when this returns.
@@ -202,7 +206,7 @@ impl Log {
     ) -> Result<TopicMeta, LogError> {
         config.sort();
         let name = meta.name.clone();
-        let parsed = parse_config(&name, &config)?;
+        let parsed = parse_config(&name, &config, &self.defaults_of(&name))?;
         let event = Event::ConfigChanged { id: meta.id, config: config.clone() };
         self.record(catalog, &name, event)?;
         if let Some(topic) = self.topics.write().get_mut(&name) {
@@ -213,6 +217,14 @@ impl Log {
             }
         }
         Ok(TopicMeta { config, ..meta })
+    }
+
+    /// The defaults that a topic follows.
+    fn defaults_of(&self, name: &str) -> Vec<(String, String)> {
+        match name.starts_with(INTERNAL_PREFIX) {
+            true => Vec::new(),
+            false => self.defaults.read().clone(),
+        }
     }
 
     /// One partition, as what it is.
@@ -329,8 +341,8 @@ impl LogStore for Log {
         check_partitions(name, partitions)?;
         let mut config = config.to_vec();
         config.sort();
-        let parsed = parse_config(name, &config)?;
         let mut catalog = self.catalog.lock();
+        let parsed = parse_config(name, &config, &self.defaults_of(name))?;
         if self.topic(name).is_some() {
             return Err(LogError::TopicExists { topic: name.to_owned() });
         }
@@ -383,6 +395,26 @@ impl LogStore for Log {
         self.replace_config(&mut catalog, meta, config)
     }
 
+    fn topic_defaults(&self) -> Vec<(String, String)> {
+        self.defaults.read().clone()
+    }
+
+    fn set_topic_defaults(&self, defaults: &[(String, String)]) -> Result<(), LogError> {
+        let _changing = self.catalog.lock();
+        parse_config("*", defaults, &[])?;
+        *self.defaults.write() = defaults.to_vec();
+        for (name, topic) in &mut *self.topics.write() {
+            // What is wrong with a topic's own was said when the log was opened.
+            if let Ok(config) = parse_config(name, &topic.meta.config, &self.defaults_of(name)) {
+                for partition in &topic.partitions {
+                    partition.set_config(config.clone());
+                }
+                topic.config = config;
+            }
+        }
+        Ok(())
+    }
+
     fn delete_topic(&self, name: &str) -> Result<(), LogError> {
         let mut catalog = self.catalog.lock();
         let meta = self.topic(name).ok_or_else(|| unknown(name, -1))?;
@@ -418,8 +450,13 @@ fn invalid(topic: &str, detail: String) -> LogError {
     LogError::InvalidTopic { topic: topic.to_owned(), detail }
 }
 
-fn parse_config(name: &str, config: &[(String, String)]) -> Result<Arc<TopicConfig>, LogError> {
-    TopicConfig::parse(config).map(Arc::new).map_err(|detail| invalid(name, detail))
+fn parse_config(
+    name: &str,
+    config: &[(String, String)],
+    defaults: &[(String, String)],
+) -> Result<Arc<TopicConfig>, LogError> {
+    let parsed = TopicConfig::parse_over(config, defaults);
+    parsed.map(Arc::new).map_err(|detail| invalid(name, detail))
 }
 
 /// Kafka's rule for names.

@@ -1,6 +1,6 @@
 //! Settings of a topic: Kafka's names, their defaults, what they do here.
 
-use thalweg_core::record_batch::{Compression, TimestampType};
+use thalweg_core::record_batch::{Codec, Compression, TimestampType};
 
 /// Type of a setting's value, as DescribeConfigs names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +51,8 @@ enum Accepts {
     From(i64),
     /// Numbers in a range, both ends included.
     Between(i64, i64),
+    /// Numbers in a range, or this one.
+    BetweenOr(i64, i64, i64),
     /// A share between 0 and 1.
     Share,
     /// One or several of these words, separated by commas.
@@ -83,12 +85,35 @@ const SETTINGS: &[Setting] = &[
               record is kept; both may be given.",
     },
     Setting {
+        name: "compression.gzip.level",
+        default: "-1",
+        kind: ConfigType::Int,
+        accepts: Accepts::BetweenOr(1, 9, -1),
+        doc: "Level at which batches are compressed anew where compression.type is gzip; -1: \
+              the usual one.",
+    },
+    Setting {
+        name: "compression.lz4.level",
+        default: "9",
+        kind: ConfigType::Int,
+        accepts: Accepts::Between(1, 17),
+        doc: "No effect: batches are compressed anew to lz4 at the one level that there is.",
+    },
+    Setting {
         name: "compression.type",
         default: "producer",
         kind: ConfigType::String,
         accepts: Accepts::OneOf(CODECS, "these are Kafka's"),
         doc: "producer: batches are stored as they were sent; otherwise those of another codec \
-              are compressed anew at the append, at the codec's usual level.",
+              are compressed anew at the append.",
+    },
+    Setting {
+        name: "compression.zstd.level",
+        default: "3",
+        kind: ConfigType::Int,
+        accepts: Accepts::Between(-131_072, 22),
+        doc: "Level at which batches are compressed anew where compression.type is zstd. Above 3 \
+              the window is 2 MiB, and the tables are bounded accordingly.",
     },
     Setting {
         name: "delete.retention.ms",
@@ -258,8 +283,8 @@ pub struct TopicConfig {
     pub delete: bool,
     /// `cleanup.policy` has `compact`.
     pub compact: bool,
-    /// `compression.type`, where it is not the producer's choice.
-    pub compression: Option<Compression>,
+    /// `compression.type` and its level, where it is not the producer's choice.
+    pub compression: Option<Codec>,
     /// `delete.retention.ms`.
     pub delete_retention_ms: i64,
     /// `min.cleanable.dirty.ratio`.
@@ -293,23 +318,41 @@ impl TopicConfig {
     /// What is wrong, in words for the user: an unknown name (with the nearest known
     /// one), a value out of range, a feature that is not there.
     pub fn parse(config: &[(String, String)]) -> Result<Self, String> {
-        for (name, value) in config {
-            check(name, value)?;
-        }
-        for (index, (name, _)) in config.iter().enumerate() {
-            if config[..index].iter().any(|(earlier, _)| earlier == name) {
-                return Err(format!("'{name}' is set twice"));
-            }
-        }
-        let number = |name: &str| value_of(name, config).parse::<i64>().unwrap_or_default();
+        Self::parse_over(config, &[])
+    }
+
+    /// As [`TopicConfig::parse`], where settings that are not in `config` are looked for in
+    /// `defaults` before the built-in ones.
+    ///
+    /// # Errors
+    /// As [`TopicConfig::parse`], of either.
+    pub fn parse_over(
+        config: &[(String, String)],
+        defaults: &[(String, String)],
+    ) -> Result<Self, String> {
+        check_all(config)?;
+        check_all(defaults)?;
+        let value_of = |name: &str| value_of(name, config, defaults);
+        let number = |name: &str| value_of(name).parse::<i64>().unwrap_or_default();
         let limit = |name: &str| Some(number(name)).filter(|&limit| limit >= 0);
-        let policy = |word| list(value_of("cleanup.policy", config)).any(|given| given == word);
-        let ratio = value_of("min.cleanable.dirty.ratio", config).parse().unwrap_or(0.5);
-        let stamped = value_of("message.timestamp.type", config) == "LogAppendTime";
+        let policy = |word| list(value_of("cleanup.policy")).any(|given| given == word);
+        let ratio = value_of("min.cleanable.dirty.ratio").parse().unwrap_or(0.5);
+        let stamped = value_of("message.timestamp.type") == "LogAppendTime";
+        let codec = compression(value_of("compression.type")).map(|compression| {
+            let level = match compression {
+                Compression::Gzip => Some(number("compression.gzip.level")),
+                Compression::Zstd => Some(number("compression.zstd.level")),
+                Compression::None | Compression::Snappy | Compression::Lz4 => None,
+            };
+            // Of gzip's levels -1 is the usual one.
+            let usual = compression == Compression::Gzip && level == Some(-1);
+            let level = level.filter(|_| !usual).and_then(|level| i32::try_from(level).ok());
+            Codec { compression, level }
+        });
         Ok(Self {
             delete: policy("delete"),
             compact: policy("compact"),
-            compression: codec(value_of("compression.type", config)),
+            compression: codec,
             delete_retention_ms: number("delete.retention.ms"),
             min_cleanable_dirty_ratio: Share((ratio * 1e6) as u32),
             min_compaction_lag_ms: number("min.compaction.lag.ms"),
@@ -339,13 +382,14 @@ impl TopicConfig {
     }
 }
 
-/// Every setting with the value that it has under `config`, sorted by name.
-pub fn describe(config: &[(String, String)]) -> Vec<ConfigEntry> {
+/// Every setting with the value that it has under `config` and, where that has none, under
+/// `defaults`; sorted by name.
+pub fn describe(config: &[(String, String)], defaults: &[(String, String)]) -> Vec<ConfigEntry> {
     let entry = |setting: &Setting| {
-        let own = config.iter().find(|(name, _)| name == setting.name);
+        let own = find_in(config, setting.name);
         ConfigEntry {
             name: setting.name,
-            value: own.map_or(setting.default, |(_, value)| value).to_owned(),
+            value: value_of(setting.name, config, defaults).to_owned(),
             default: setting.default,
             source: if own.is_some() { ConfigSource::Topic } else { ConfigSource::Default },
             kind: setting.kind,
@@ -355,14 +399,22 @@ pub fn describe(config: &[(String, String)]) -> Vec<ConfigEntry> {
     SETTINGS.iter().map(entry).collect()
 }
 
-fn value_of<'a>(name: &str, config: &'a [(String, String)]) -> &'a str {
-    let own = config.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
-    let default = || SETTINGS.iter().find(|setting| setting.name == name);
-    own.or_else(|| default().map(|setting| setting.default)).unwrap_or_default()
+fn value_of<'a>(
+    name: &str,
+    config: &'a [(String, String)],
+    defaults: &'a [(String, String)],
+) -> &'a str {
+    let set = find_in(config, name).or_else(|| find_in(defaults, name));
+    let built_in = || SETTINGS.iter().find(|setting| setting.name == name);
+    set.or_else(|| built_in().map(|setting| setting.default)).unwrap_or_default()
+}
+
+fn find_in<'a>(config: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    config.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
 }
 
 /// The codec of this name; none for that of the producer.
-fn codec(name: &str) -> Option<Compression> {
+fn compression(name: &str) -> Option<Compression> {
     let of_name = |codec: &Compression| match codec {
         Compression::None => name == "uncompressed",
         codec => name == codec.name(),
@@ -385,6 +437,16 @@ fn find(name: &str) -> Result<&'static Setting, String> {
     Err(format!("unknown setting '{name}'{hint}"))
 }
 
+fn check_all(config: &[(String, String)]) -> Result<(), String> {
+    for (index, (name, value)) in config.iter().enumerate() {
+        check(name, value)?;
+        if find_in(&config[..index], name).is_some() {
+            return Err(format!("'{name}' is set twice"));
+        }
+    }
+    Ok(())
+}
+
 fn check(name: &str, value: &str) -> Result<(), String> {
     let setting = find(name)?;
     let number = || {
@@ -402,6 +464,12 @@ fn check(name: &str, value: &str) -> Result<(), String> {
         Accepts::Between(least, most) if !(least..=most).contains(&number()?) => {
             Err(format!("'{name}' must be between {least} and {most}, but is {value}"))
         }
+        Accepts::BetweenOr(least, most, or) => match number()? {
+            value if value == or || (least..=most).contains(&value) => Ok(()),
+            value => {
+                Err(format!("'{name}' must be between {least} and {most}, or {or}, but is {value}"))
+            }
+        },
         Accepts::Share if !value.parse().is_ok_and(|share| (0.0..=1.0).contains(&share)) => {
             Err(format!("'{name}' must be between 0 and 1, but is '{value}'"))
         }
@@ -453,7 +521,7 @@ mod tests {
             SETTINGS.iter().map(|s| (s.name.to_owned(), s.default.to_owned())).collect();
         assert!(all.is_sorted());
         assert_eq!(TopicConfig::parse(&all), TopicConfig::parse(&[]));
-        let entries = describe(&config(&[("retention.ms", "5")]));
+        let entries = describe(&config(&[("retention.ms", "5")]), &[]);
         let entry = entries.iter().find(|entry| entry.name == "retention.ms").unwrap();
         assert_eq!((entry.value.as_str(), entry.source), ("5", ConfigSource::Topic));
     }
@@ -470,9 +538,55 @@ mod tests {
             ("min.insync.replicas", "2", "between 1 and 1"),
             ("compression.type", "none", "producer or uncompressed or gzip"),
             ("min.cleanable.dirty.ratio", "NaN", "between 0 and 1"),
+            ("compression.gzip.level", "0", "between 1 and 9, or -1"),
+            ("compression.gzip.level", "10", "between 1 and 9, or -1"),
+            ("compression.lz4.level", "18", "between 1 and 17"),
+            ("compression.zstd.level", "23", "between -131072 and 22"),
         ] {
             let error = TopicConfig::parse(&config(&[(name, value)])).unwrap_err();
             assert!(error.contains(says), "{name}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn own_settings_come_before_the_defaults() {
+        let (own, defaults) = (
+            config(&[("retention.ms", "5")]),
+            config(&[("retention.ms", "6"), ("segment.ms", "7")]),
+        );
+        let parsed = TopicConfig::parse_over(&own, &defaults).unwrap();
+        assert_eq!((parsed.retention_ms, parsed.segment_ms), (Some(5), 7));
+        let value = |name| {
+            let found = describe(&own, &defaults).into_iter().find(|entry| entry.name == name);
+            found.map(|entry| (entry.value, entry.source)).unwrap()
+        };
+        assert_eq!(value("retention.ms"), ("5".to_owned(), ConfigSource::Topic));
+        assert_eq!(value("segment.ms"), ("7".to_owned(), ConfigSource::Default));
+        assert!(TopicConfig::parse_over(&own, &config(&[("segment.ms", "0")])).is_err());
+    }
+
+    #[test]
+    fn codecs_have_levels() {
+        for (settings, compression, level) in [
+            (&[("compression.type", "gzip")][..], Compression::Gzip, None),
+            (
+                &[("compression.type", "gzip"), ("compression.gzip.level", "9")],
+                Compression::Gzip,
+                Some(9),
+            ),
+            (
+                &[("compression.type", "zstd"), ("compression.zstd.level", "-1")],
+                Compression::Zstd,
+                Some(-1),
+            ),
+            (
+                &[("compression.type", "lz4"), ("compression.lz4.level", "1")],
+                Compression::Lz4,
+                None,
+            ),
+        ] {
+            let parsed = TopicConfig::parse(&config(settings)).unwrap();
+            assert_eq!(parsed.compression, Some(Codec { compression, level }));
         }
     }
 }

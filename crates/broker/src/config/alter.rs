@@ -1,9 +1,17 @@
 //! Changes of settings: what a list of them makes of the settings that there are.
 
-use thalweg_core::partition_log::TopicMeta;
-use thalweg_log::topic_config::{self, ConfigType};
+use thalweg_log::topic_config::ConfigType;
 
+use super::Setting;
 use crate::error_code::ErrorCode;
+
+/// What is altered.
+pub(crate) struct Subject {
+    /// The settings that it has of its own.
+    pub(crate) own: Vec<(String, String)>,
+    /// All settings that it may have.
+    pub(crate) all: Vec<Setting>,
+}
 
 /// What is done to a setting (KIP-339).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +39,8 @@ pub(crate) struct Change {
     pub(crate) value: Option<String>,
 }
 
-/// What to tell [`thalweg_core::partition_log::LogStore::alter_topic`].
+/// New values; `None` takes a setting's own value away. As
+/// [`thalweg_core::partition_log::LogStore::alter_topic`] is told.
 pub(crate) type Alterations = Vec<(String, Option<String>)>;
 
 /// Code and explanation.
@@ -41,18 +50,18 @@ type Refusal = (ErrorCode, String);
 ///
 /// # Errors
 /// A change that makes no sense. Whether values are good is for others to say.
-pub(crate) fn altered(meta: &TopicMeta, changes: &[Change]) -> Result<Alterations, Refusal> {
+pub(crate) fn altered(subject: &Subject, changes: &[Change]) -> Result<Alterations, Refusal> {
     once_each(changes)?;
-    changes.iter().map(|change| Ok((change.name.clone(), outcome(meta, change)?))).collect()
+    changes.iter().map(|change| Ok((change.name.clone(), outcome(subject, change)?))).collect()
 }
 
-/// The alterations after which a topic has these settings and no others.
+/// The alterations after which the subject has these settings of its own and no others.
 ///
 /// # Errors
 /// A setting twice, or without a value.
-pub(crate) fn replaced(meta: &TopicMeta, settings: &[Change]) -> Result<Alterations, Refusal> {
+pub(crate) fn replaced(subject: &Subject, settings: &[Change]) -> Result<Alterations, Refusal> {
     once_each(settings)?;
-    let gone = meta.config.iter().filter(|(name, _)| settings.iter().all(|s| s.name != *name));
+    let gone = subject.own.iter().filter(|(name, _)| settings.iter().all(|s| s.name != *name));
     let gone = gone.map(|(name, _)| Ok((name.clone(), None)));
     gone.chain(settings.iter().map(|set| Ok((set.name.clone(), Some(value(set)?))))).collect()
 }
@@ -68,14 +77,13 @@ fn once_each(changes: &[Change]) -> Result<(), Refusal> {
     }
 }
 
-fn outcome(meta: &TopicMeta, change: &Change) -> Result<Option<String>, Refusal> {
+fn outcome(subject: &Subject, change: &Change) -> Result<Option<String>, Refusal> {
     match change.op {
         Op::Delete => Ok(None),
         Op::Set => value(change).map(Some),
         Op::Append | Op::Subtract => {
             let (name, given) = (&change.name, value(change)?);
-            let entries = topic_config::describe(&meta.config);
-            let entry = entries.into_iter().find(|entry| entry.name == *name);
+            let entry = subject.all.iter().find(|entry| entry.name == *name);
             // What is unknown is refused with the values.
             let Some(entry) = entry else { return Ok(Some(given)) };
             if entry.kind != ConfigType::List {
@@ -111,15 +119,33 @@ fn merged(had: &str, given: &str, op: Op) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Source;
     use super::*;
 
-    fn meta() -> TopicMeta {
-        TopicMeta {
-            id: thalweg_core::ids::TopicId(1),
-            name: "t".into(),
-            partitions: 1,
-            config: vec![("retention.ms".into(), "1000".into()), ("segment.ms".into(), "5".into())],
+    fn subject(own: &[(&str, &str)]) -> Subject {
+        let value = |name: &str, or: &str| {
+            own.iter().find(|(own, _)| *own == name).map_or(or, |(_, value)| value).to_owned()
+        };
+        let setting = |name, kind, or| Setting {
+            name,
+            value: value(name, or),
+            source: Source::Default,
+            kind,
+            read_only: false,
+            documentation: "",
+            synonyms: Vec::new(),
+        };
+        Subject {
+            own: own.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            all: vec![
+                setting("cleanup.policy", ConfigType::List, "delete"),
+                setting("retention.ms", ConfigType::Long, "0"),
+            ],
         }
+    }
+
+    fn meta() -> Subject {
+        subject(&[("retention.ms", "1000"), ("segment.ms", "5")])
     }
 
     fn change(name: &str, op: Op, value: Option<&str>) -> Change {
@@ -143,8 +169,7 @@ mod tests {
             pair("cleanup.policy", Some("delete,compact")),
         ];
         assert_eq!(altered(&meta(), &changes), Ok(expected.to_vec()));
-        let mut both = meta();
-        both.config = vec![("cleanup.policy".into(), "compact,delete".into())];
+        let both = subject(&[("cleanup.policy", "compact,delete")]);
         let changes = [change("cleanup.policy", Op::Subtract, Some("delete"))];
         let expected = [pair("cleanup.policy", Some("compact"))];
         assert_eq!(altered(&both, &changes), Ok(expected.to_vec()));

@@ -1,8 +1,10 @@
-//! Settings of the broker. All of them are set when the server is started, so clients can
-//! only look at them.
+//! Settings of the broker: those that are set when the server is started, at which clients
+//! can only look, and those that can be altered while it runs.
 
 use thalweg_log::topic_config::ConfigType::{self, Boolean, Int, List, Long, String as Text};
 
+use super::alterable::{ALTERABLE, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_IP, is_alterable};
+use super::dynamic::{Resource, Settings};
 use super::{Setting, Source, Synonym, topic};
 use crate::broker::{Broker, NODE_ID};
 use crate::handlers::describe_topic_partitions::PARTITIONS_MAX;
@@ -51,13 +53,50 @@ impl Row {
     }
 }
 
-/// Every setting of the broker that means something here, sorted by name.
+/// Every setting of this broker that means something here, sorted by name.
 pub(crate) fn of_broker(broker: &Broker) -> Vec<Setting> {
+    let configs = &broker.configs;
+    altered(broker, &configs.of(&Resource::this_broker()), &configs.of(&Resource::AllBrokers))
+}
+
+/// As [`of_broker`], of a broker that has no altered ones of its own.
+pub(crate) fn of_all_brokers(broker: &Broker) -> Vec<Setting> {
+    altered(broker, &Settings::new(), &broker.configs.of(&Resource::AllBrokers))
+}
+
+/// The settings with what they were altered to: for this broker, and for all.
+fn altered(broker: &Broker, this: &Settings, all: &Settings) -> Vec<Setting> {
     let rows = [server(broker), network(&broker.limits), groups(broker), transactions(broker)];
-    let mut settings: Vec<_> =
-        rows.into_iter().flatten().map(Row::setting).chain(topic::defaults()).collect();
+    let inert = ALTERABLE.iter().filter_map(|setting| {
+        let (value, doc) = setting.inert?;
+        Some(Row::fixed(setting.name, setting.kind, value, doc))
+    });
+    let rows = rows.into_iter().flatten().chain(inert);
+    let mut settings: Vec<_> = rows.map(Row::setting).chain(topic::defaults()).collect();
+    for setting in &mut settings {
+        setting.read_only = !is_alterable(setting.name);
+        let altered = topic::altered_synonyms(setting.name, this, all);
+        setting.synonyms.splice(..0, altered);
+        if let Some(first) = setting.synonyms.first() {
+            (setting.value, setting.source) = (first.value.clone(), first.source);
+        }
+    }
     settings.sort_by_key(|setting| setting.name);
     settings
+}
+
+/// Settings that the server was told, and that were altered to something else: name, what
+/// it was told, what holds.
+pub(crate) fn overridden(broker: &Broker) -> Vec<(&'static str, String, String)> {
+    let told = |setting: &Setting| {
+        let told = setting.synonyms.iter().find(|found| found.source == Source::StaticBroker)?;
+        (told.value != setting.value).then(|| told.value.clone())
+    };
+    let overridden = |setting: Setting| {
+        let told = told(&setting)?;
+        Some((setting.name, told, setting.value))
+    };
+    of_broker(broker).into_iter().filter_map(overridden).collect()
 }
 
 fn server(broker: &Broker) -> Vec<Row> {
@@ -91,6 +130,7 @@ fn server(broker: &Broker) -> Vec<Row> {
 fn network(now: &Limits) -> Vec<Row> {
     let default = Limits::default();
     let ms = |limits: &Limits| limits.idle_timeout.as_millis();
+    let per_ip = |limits: &Limits| limits.connections_per_ip.min(i32::MAX as usize);
     vec![
         Row::of(
             "connections.max.idle.ms",
@@ -105,10 +145,16 @@ fn network(now: &Limits) -> Vec<Row> {
             "Most record bytes in one fetch response.",
         ),
         Row::of(
-            "max.connections",
+            MAX_CONNECTIONS,
             Int,
             (now.connections, default.connections),
             "Most connections at a time.",
+        ),
+        Row::of(
+            MAX_CONNECTIONS_PER_IP,
+            Int,
+            (per_ip(now), per_ip(&default)),
+            "Most connections of one address at a time.",
         ),
         Row::fixed(
             "max.request.partition.size.limit",
@@ -140,6 +186,42 @@ fn groups(broker: &Broker) -> Vec<Row> {
             Int,
             (now.consumer_heartbeat_interval_ms, default.consumer_heartbeat_interval_ms),
             "How often a member of a consumer group (KIP-848) is to be heard of.",
+        ),
+        Row::of(
+            "group.consumer.max.heartbeat.interval.ms",
+            Int,
+            (
+                now.consumer_heartbeat_interval_ms_bounds.1,
+                default.consumer_heartbeat_interval_ms_bounds.1,
+            ),
+            "Longest consumer.heartbeat.interval.ms of a group.",
+        ),
+        Row::of(
+            "group.consumer.max.session.timeout.ms",
+            Int,
+            (
+                now.consumer_session_timeout_ms_bounds.1,
+                default.consumer_session_timeout_ms_bounds.1,
+            ),
+            "Longest consumer.session.timeout.ms of a group.",
+        ),
+        Row::of(
+            "group.consumer.min.heartbeat.interval.ms",
+            Int,
+            (
+                now.consumer_heartbeat_interval_ms_bounds.0,
+                default.consumer_heartbeat_interval_ms_bounds.0,
+            ),
+            "Shortest consumer.heartbeat.interval.ms of a group.",
+        ),
+        Row::of(
+            "group.consumer.min.session.timeout.ms",
+            Int,
+            (
+                now.consumer_session_timeout_ms_bounds.0,
+                default.consumer_session_timeout_ms_bounds.0,
+            ),
+            "Shortest consumer.session.timeout.ms of a group.",
         ),
         Row::of(
             "group.consumer.max.size",

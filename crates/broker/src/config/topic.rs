@@ -2,11 +2,13 @@
 
 use std::sync::LazyLock;
 
-use thalweg_core::partition_log::TopicMeta;
+use thalweg_core::partition_log::{LogStore, TopicMeta};
 use thalweg_log::topic_config::{self, ConfigEntry, ConfigSource, TopicConfig};
 
+use super::dynamic::{DynamicConfigs, Resource, Settings};
 use super::{Setting, Source, Synonym};
 use crate::broker::Broker;
+use crate::topics;
 
 /// The setting of a topic that bounds its batches.
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
@@ -15,7 +17,10 @@ const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 /// `ServerTopicConfigSynonyms`).
 const OF_BROKER: &[(&str, &str)] = &[
     ("cleanup.policy", "log.cleanup.policy"),
+    ("compression.gzip.level", "compression.gzip.level"),
+    ("compression.lz4.level", "compression.lz4.level"),
     ("compression.type", "compression.type"),
+    ("compression.zstd.level", "compression.zstd.level"),
     ("delete.retention.ms", "log.cleaner.delete.retention.ms"),
     ("file.delete.delay.ms", "log.segment.delete.delay.ms"),
     ("flush.messages", "log.flush.interval.messages"),
@@ -44,9 +49,11 @@ static MAX_MESSAGE_BYTES_DEFAULT: LazyLock<usize> =
     LazyLock::new(|| TopicConfig::parse(&[]).map_or(0, |config| config.max_message_bytes));
 
 /// Largest batch that a topic takes.
-pub(crate) fn max_message_bytes(meta: &TopicMeta) -> usize {
-    let own = meta.config.iter().find(|(name, _)| name == MAX_MESSAGE_BYTES);
-    own.and_then(|(_, value)| value.parse().ok()).unwrap_or(*MAX_MESSAGE_BYTES_DEFAULT)
+pub(crate) fn max_message_bytes(log: &dyn LogStore, meta: &TopicMeta) -> usize {
+    let defaults = log.topic_defaults();
+    let defaults = defaults.iter().filter(|_| !topics::is_internal(&meta.name));
+    let set = meta.config.iter().chain(defaults).find(|(name, _)| name == MAX_MESSAGE_BYTES);
+    set.and_then(|(_, value)| value.parse().ok()).unwrap_or(*MAX_MESSAGE_BYTES_DEFAULT)
 }
 
 /// Checks settings that a client wants a topic to have: that the log knows them, and that
@@ -67,48 +74,49 @@ pub(crate) fn check(broker: &Broker, settings: &[(String, String)]) -> Result<()
     Ok(())
 }
 
-/// Every setting of a topic.
-pub(crate) fn of_topic(meta: &TopicMeta) -> Vec<Setting> {
+/// Every setting of a topic, where the broker's own have been altered so. Internal topics
+/// do not follow the broker's.
+pub(crate) fn of_topic(meta: &TopicMeta, configs: &DynamicConfigs) -> Vec<Setting> {
+    let follows = !topics::is_internal(&meta.name);
+    let (all, this) = (configs.of(&Resource::AllBrokers), configs.of(&Resource::this_broker()));
     let setting = |entry: ConfigEntry| {
-        let source = match entry.source {
-            ConfigSource::Topic => Source::Topic,
-            ConfigSource::Default => Source::Default,
-        };
-        let own = Synonym { name: entry.name, value: entry.value.clone(), source };
-        let default = of_broker(entry.name).map(|name| Synonym {
-            name,
-            value: entry.default.to_owned(),
-            source: Source::Default,
-        });
-        let synonyms = (source == Source::Topic).then_some(own).into_iter().chain(default);
-        Setting {
-            name: entry.name,
-            value: entry.value,
-            source,
-            kind: entry.kind,
-            read_only: false,
-            documentation: entry.doc,
-            synonyms: synonyms.collect(),
-        }
+        let own = Synonym { name: entry.name, value: entry.value, source: Source::Topic };
+        let own = (entry.source == ConfigSource::Topic).then_some(own);
+        let name = of_broker(entry.name)?;
+        let altered = altered_synonyms(name, &this, &all).filter(|_| follows);
+        let default = Synonym { name, value: entry.default.to_owned(), source: Source::Default };
+        let synonyms = own.into_iter().chain(altered).chain([default]).collect();
+        Setting::of_synonyms(entry.name, entry.kind, entry.doc, synonyms)
     };
-    topic_config::describe(&meta.config).into_iter().map(setting).collect()
+    topic_config::describe(&meta.config, &[]).into_iter().filter_map(setting).collect()
 }
 
-/// The defaults of topics, as settings of the broker.
+/// Where a setting of this broker was altered to what: of itself, and of all.
+pub(super) fn altered_synonyms(
+    name: &'static str,
+    this: &Settings,
+    all: &Settings,
+) -> impl Iterator<Item = Synonym> {
+    let found = |settings: &Settings, source| {
+        settings.get(name).map(|value| Synonym { name, value: value.clone(), source })
+    };
+    let (this, all) =
+        (found(this, Source::DynamicBroker), found(all, Source::DynamicDefaultBroker));
+    this.into_iter().chain(all)
+}
+
+/// The built-in defaults of topics, as settings of the broker.
 pub(super) fn defaults() -> impl Iterator<Item = Setting> {
-    topic_config::describe(&[]).into_iter().filter_map(|entry| {
+    topic_config::describe(&[], &[]).into_iter().filter_map(|entry| {
         let name = of_broker(entry.name)?;
-        let default = Synonym { name, value: entry.value.clone(), source: Source::Default };
-        Some(Setting {
-            name,
-            value: entry.value,
-            source: Source::Default,
-            kind: entry.kind,
-            read_only: true,
-            documentation: entry.doc,
-            synonyms: vec![default],
-        })
+        let default = Synonym { name, value: entry.value, source: Source::Default };
+        Setting::of_synonyms(name, entry.kind, entry.doc, vec![default])
     })
+}
+
+/// The setting of topics that this one of the broker's is the default of.
+pub(super) fn of_default(name: &str) -> Option<&'static str> {
+    OF_BROKER.iter().find(|(_, broker)| *broker == name).map(|(topic, _)| *topic)
 }
 
 fn of_broker(name: &str) -> Option<&'static str> {
@@ -119,32 +127,11 @@ fn of_broker(name: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn meta(config: &[(&str, &str)]) -> TopicMeta {
-        TopicMeta {
-            id: thalweg_core::ids::TopicId(1),
-            name: "t".into(),
-            partitions: 1,
-            config: config.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+    #[test]
+    fn each_setting_of_a_topic_has_one_of_the_broker() {
+        for entry in topic_config::describe(&[], &[]) {
+            let name = of_broker(entry.name).expect(entry.name);
+            assert_eq!(of_default(name), Some(entry.name));
         }
-    }
-
-    #[test]
-    fn settings_show_where_they_come_from() {
-        let settings = of_topic(&meta(&[("retention.ms", "1000")]));
-        let retention = settings.iter().find(|setting| setting.name == "retention.ms");
-        let retention = retention.expect("retention.ms");
-        assert_eq!((retention.value.as_str(), retention.source), ("1000", Source::Topic));
-        let synonyms: Vec<_> = retention.synonyms.iter().map(|s| (s.name, &s.value[..])).collect();
-        assert_eq!(synonyms, [("retention.ms", "1000"), ("log.retention.ms", "604800000")]);
-        let others = settings.iter().filter(|setting| setting.source == Source::Default);
-        assert_eq!(others.count(), settings.len() - 1);
-        // Each has a default somewhere.
-        assert!(settings.iter().all(|setting| !setting.synonyms.is_empty()));
-    }
-
-    #[test]
-    fn the_largest_batch() {
-        assert_eq!(max_message_bytes(&meta(&[])), 1_048_588);
-        assert_eq!(max_message_bytes(&meta(&[(MAX_MESSAGE_BYTES, "7")])), 7);
     }
 }

@@ -10,7 +10,8 @@ use super::classic::ClassicGroup;
 use super::consumer::{ConsumerGroup, Timers};
 use super::describe::GroupState;
 use super::messages::{
-    Input, JoinInput, LeaveInput, MemberRef, Now, Output, Reply, SyncInput, Token, TransactionRef,
+    GroupSettings, Input, JoinInput, LeaveInput, MemberRef, Now, Output, Reply, SyncInput, Token,
+    TransactionRef,
 };
 use super::offsets::Offsets;
 use super::record::{ConsumerEntry, Entry, TEXT_BYTES_MAX};
@@ -32,6 +33,8 @@ pub(super) enum Group {
 #[derive(Clone, Debug)]
 pub(crate) struct Coordinator {
     pub(super) options: GroupOptions,
+    /// Groups with settings of their own, whether they exist or not.
+    pub(super) settings: BTreeMap<String, GroupSettings>,
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) offsets: Offsets,
     pub(super) topics: Arc<TopicsImage>,
@@ -49,6 +52,7 @@ impl Coordinator {
     pub(crate) fn new(options: GroupOptions) -> Self {
         Self {
             options,
+            settings: BTreeMap::new(),
             groups: BTreeMap::new(),
             offsets: Offsets::default(),
             topics: Arc::default(),
@@ -111,9 +115,29 @@ impl Coordinator {
                     self.topics_version += 1;
                 }
             }
+            Input::Settings(group, settings) => {
+                // Members are told, and given as much time, at their next heartbeat.
+                match settings == GroupSettings::default() {
+                    true => self.settings.remove(&group),
+                    false => self.settings.insert(group, settings),
+                };
+                out.push(Output::Reply(token, Reply::Code(NONE)));
+            }
             Input::Tick => self.tick(now, &mut out),
         }
         out
+    }
+
+    /// How long a member of a consumer group may be silent.
+    pub(super) fn session_timeout_ms(&self, group: &str) -> u64 {
+        let own = self.settings.get(group).and_then(|own| own.session_timeout_ms);
+        own.unwrap_or(self.options.consumer_session_timeout_ms)
+    }
+
+    /// How often such a member is to be heard of.
+    pub(super) fn heartbeat_interval_ms(&self, group: &str) -> u64 {
+        let own = self.settings.get(group).and_then(|own| own.heartbeat_interval_ms);
+        own.unwrap_or(self.options.consumer_heartbeat_interval_ms)
     }
 
     /// Makes a persisted entry true, whose record is at this offset.

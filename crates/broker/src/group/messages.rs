@@ -49,8 +49,20 @@ pub(crate) enum Input {
     TopicDeleted(String),
     /// The topics there are now.
     Topics(Arc<TopicsImage>),
+    /// A group has these settings of its own from now on.
+    Settings(String, GroupSettings),
     /// Time went on.
     Tick,
+}
+
+/// What a group of the broker's own protocol (KIP-848) has of its own; the rest is as the
+/// broker says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct GroupSettings {
+    /// `consumer.session.timeout.ms`
+    pub(crate) session_timeout_ms: Option<u64>,
+    /// `consumer.heartbeat.interval.ms`
+    pub(crate) heartbeat_interval_ms: Option<u64>,
 }
 
 /// A member's claim to be in a group.

@@ -33,8 +33,8 @@ pub(crate) use coordinator::Coordinator;
 pub(crate) use describe::{ConsumerDescription, ConsumerMemberDescription, NamedPartitions};
 pub use describe::{GroupDescription, GroupState, GroupSummary, GroupType, MemberDescription};
 pub(crate) use messages::{
-    CommitInput, CommitOffset, ConsumerReply, HeartbeatInput, Input, JoinInput, JoinReply,
-    LeaveInput, MemberRef, Reply, SyncInput, SyncReply, TopicFilter, TransactionRef,
+    CommitInput, CommitOffset, ConsumerReply, GroupSettings, HeartbeatInput, Input, JoinInput,
+    JoinReply, LeaveInput, MemberRef, Reply, SyncInput, SyncReply, TopicFilter, TransactionRef,
 };
 pub use offsets::CommittedOffset;
 pub(crate) use partitions::Partitions;

@@ -1,11 +1,13 @@
 //! Rebuilding the groups from what was remembered, and writing all of it down anew.
 
+use std::collections::BTreeMap;
+
 use thalweg_core::ids::{Offset, ProducerId};
 use thalweg_core::record_batch::ControlKind;
 
 use super::classic::{ClassicGroup, Phase};
 use super::coordinator::{Coordinator, Group};
-use super::messages::{Now, TransactionRef};
+use super::messages::{GroupSettings, Now, TransactionRef};
 use super::record::legacy::{LegacyEntry, LegacyLine};
 use super::record::{ClassicEntry, Entry};
 use crate::options::GroupOptions;
@@ -65,8 +67,9 @@ impl Replay {
         }
     }
 
-    /// The groups as they were.
-    pub(super) fn finish(mut self) -> Coordinator {
+    /// The groups as they were, with these settings.
+    pub(super) fn finish(mut self, settings: BTreeMap<String, GroupSettings>) -> Coordinator {
+        self.state.settings = settings;
         self.state.start_sessions(self.now);
         self.state
     }

@@ -1,7 +1,7 @@
 //! Drives the coordinator: gives it requests and the time, writes down what it wants
 //! remembered, and lets replies go once that is durable.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::coordinator::Coordinator;
 use super::describe::{GroupDescription, GroupSummary};
 use super::messages::{
-    CommitInput, CommitOffset, Input, MemberRef, Now, Output, Reply, Token, TransactionRef,
+    CommitInput, CommitOffset, GroupSettings, Input, MemberRef, Now, Output, Reply, Token,
+    TransactionRef,
 };
 use super::record::Entry;
 use super::replay::Replay;
@@ -76,7 +77,8 @@ struct Inner {
 }
 
 impl GroupService {
-    /// Rebuilds the groups from the internal topic.
+    /// Rebuilds the groups from the internal topic. `settings` are those that groups have of
+    /// their own.
     ///
     /// # Errors
     /// The topic cannot be read.
@@ -84,6 +86,7 @@ impl GroupService {
         env: Env,
         store: Arc<dyn LogStore>,
         options: GroupOptions,
+        settings: BTreeMap<String, GroupSettings>,
     ) -> Result<Self, BrokerError> {
         let topic = OffsetsTopic::open(&*store)?;
         let mut replay = Replay::new(options, now(&env));
@@ -105,7 +108,7 @@ impl GroupService {
             }
         })?;
         let inner = Inner {
-            coordinator: replay.finish(),
+            coordinator: replay.finish(settings),
             waiting: HashMap::new(),
             last_token: 0,
             end: 0,

@@ -404,6 +404,8 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     ),
     // ConsumerGroupDescribe
     plain(69, 0, &[always(ARRAY_STR), always(BOOL)]),
+    // ListConfigResources
+    plain(74, 0, &[since(1, Scalars(1))]),
     // DescribeTopicPartitions
     plain(
         75,

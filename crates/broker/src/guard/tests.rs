@@ -35,7 +35,7 @@ fn decode(key: i16, version: i16, body: &[u8]) -> Result<usize, String> {
         21 => DeleteRecordsRequest, 23 => OffsetForLeaderEpochRequest,
         33 => AlterConfigsRequest, 35 => DescribeLogDirsRequest, 43 => ElectLeadersRequest,
         44 => IncrementalAlterConfigsRequest, 45 => AlterPartitionReassignmentsRequest,
-        46 => ListPartitionReassignmentsRequest, 75 => DescribeTopicPartitionsRequest,
+        46 => ListPartitionReassignmentsRequest, 74 => ListConfigResourcesRequest, 75 => DescribeTopicPartitionsRequest,
         22 => InitProducerIdRequest, 24 => AddPartitionsToTxnRequest,
         25 => AddOffsetsToTxnRequest, 26 => EndTxnRequest, 27 => WriteTxnMarkersRequest,
         28 => TxnOffsetCommitRequest,

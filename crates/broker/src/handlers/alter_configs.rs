@@ -1,5 +1,5 @@
-//! AlterConfigs: a topic's settings, all at once. What is not named goes back to its
-//! default.
+//! AlterConfigs: the settings of topics, brokers and groups, all at once. What is not named
+//! goes back to its default.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,12 @@ use kafka_protocol::messages::alter_configs_response::{
 };
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
-use thalweg_core::partition_log::{LogError, TopicMeta};
+use thalweg_core::partition_log::LogError;
 
-use super::describe_configs::{BROKER, TOPIC};
+use super::alter_dynamic;
+use super::describe_configs::{BROKER, GROUP, TOPIC};
 use crate::broker::blocking;
-use crate::config::{self, Alterations, Change, Op};
+use crate::config::{self, Alterations, Change, Op, Subject};
 use crate::error_code::{ErrorCode, of_log_error};
 use crate::request::{Answer, RequestContext, RequestError};
 use crate::topics;
@@ -21,8 +22,8 @@ use crate::topics;
 /// Code and explanation.
 pub(super) type Refusal = (ErrorCode, String);
 
-/// Makes changes to what is to be told to the log.
-pub(super) type Plan = fn(&TopicMeta, &[Change]) -> Result<Alterations, Refusal>;
+/// Makes of changes what is to become of settings.
+pub(super) type Plan = fn(&Subject, &[Change]) -> Result<Alterations, Refusal>;
 
 pub(crate) async fn handle(
     context: RequestContext,
@@ -42,7 +43,7 @@ pub(crate) async fn handle(
         let response = AlterConfigsResourceResponse::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name);
-        responses.push(match alter(&context, target, &changes, config::replaced).await {
+        responses.push(match alter(&context, target, &changes, config::replaced).await? {
             Ok(()) => response.with_error_message(None),
             Err((code, message)) => response
                 .with_error_code(code.code())
@@ -82,27 +83,32 @@ pub(super) async fn alter(
     target: Target,
     changes: &[Change],
     plan: Plan,
-) -> Result<(), Refusal> {
+) -> Result<Result<(), Refusal>, RequestError> {
     if target.times > 1 {
-        return Err((ErrorCode::InvalidRequest, "named more than once in the request".into()));
+        let reason = "named more than once in the request";
+        return Ok(Err((ErrorCode::InvalidRequest, reason.into())));
     }
     let (kind, name) = (target.at.0, target.at.1.to_string());
-    match kind {
+    Ok(match kind {
         TOPIC => alter_topic(context, &name, changes, plan, target.validate_only).await,
-        BROKER if !context.allows(Operation::AlterConfigs, Resource::Cluster) => {
-            Err((ErrorCode::ClusterAuthorizationFailed, "not allowed to alter settings".into()))
+        BROKER | GROUP => {
+            let resource = match kind {
+                BROKER => alter_dynamic::broker(context, &name),
+                _ => alter_dynamic::group(context, &name),
+            };
+            match resource {
+                Ok(resource) => {
+                    let only = target.validate_only;
+                    alter_dynamic::alter(context, resource, changes.to_vec(), plan, only).await?
+                }
+                Err(refusal) => Err(refusal),
+            }
         }
-        BROKER => Err((
-            ErrorCode::InvalidRequest,
-            "the broker's settings cannot be changed while it runs; they stand in the server's \
-             settings file"
-                .into(),
-        )),
         other => Err((
             ErrorCode::InvalidRequest,
             format!("settings of resource type {other} are not supported"),
         )),
-    }
+    })
 }
 
 async fn alter_topic(
@@ -125,8 +131,10 @@ async fn alter_topic(
     if topics::is_internal(name) {
         return Err((ErrorCode::InvalidTopicException, format!("'{name}' is the system's own")));
     }
-    let alterations = plan(&meta, changes)?;
-    let outcome = outcome(&meta, &alterations);
+    let all = config::of_topic(&meta, &broker.configs);
+    let subject = Subject { own: meta.config, all };
+    let alterations = plan(&subject, changes)?;
+    let outcome = outcome(&subject.own, &alterations);
     config::check(&broker, &outcome).map_err(|reason| (ErrorCode::InvalidConfig, reason))?;
     if validate_only {
         return Ok(());
@@ -141,9 +149,12 @@ async fn alter_topic(
     Ok(())
 }
 
-/// The settings of a topic after alterations.
-fn outcome(meta: &TopicMeta, alterations: &Alterations) -> Vec<(String, String)> {
+/// Settings after alterations.
+pub(super) fn outcome(
+    own: &[(String, String)],
+    alterations: &Alterations,
+) -> Vec<(String, String)> {
     let stays = |(name, _): &&(String, String)| alterations.iter().all(|(other, _)| other != name);
     let set = alterations.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
-    meta.config.iter().filter(stays).cloned().chain(set).collect()
+    own.iter().filter(stays).cloned().chain(set).collect()
 }

@@ -195,19 +195,19 @@ fn result(
             } else if version >= 5 {
                 result.num_partitions = meta.partitions;
                 result.replication_factor = 1;
-                result.configs = Some(configs(&meta));
+                result.configs = Some(configs(context, &meta));
             }
             result.with_error_message(None)
         }
     }
 }
 
-fn configs(meta: &TopicMeta) -> Vec<CreatableTopicConfigs> {
+fn configs(context: &RequestContext, meta: &TopicMeta) -> Vec<CreatableTopicConfigs> {
     let row = |setting: config::Setting| {
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(setting.name))
             .with_value(Some(StrBytes::from_string(setting.value)))
             .with_config_source(setting.source as i8)
     };
-    config::of_topic(meta).into_iter().map(row).collect()
+    config::of_topic(meta, &context.broker.configs).into_iter().map(row).collect()
 }

@@ -1,4 +1,4 @@
-//! DescribeConfigs: every setting of topics and of the broker, with its default.
+//! DescribeConfigs: every setting of topics, of the broker and of groups, with its default.
 
 use std::collections::HashSet;
 
@@ -12,13 +12,15 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::protocol::StrBytes;
 use thalweg_core::authorizer::{Operation, Resource};
 
-use crate::config::{self, Setting};
+use crate::broker::NODE_ID;
+use crate::config::{self, Setting, Source};
 use crate::error_code::ErrorCode;
 use crate::request::{Answer, RequestContext, RequestError};
 
 /// Kinds of resources.
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
+pub(super) const GROUP: i8 = 32;
 
 /// What a resource takes in an answer, put together and encoded.
 const RESOURCE_BYTES: usize = 24 << 10;
@@ -59,7 +61,7 @@ fn settings(
             Err((ErrorCode::TopicAuthorizationFailed, "not allowed to see its settings".into()))
         }
         TOPIC => match context.broker.log.topic(name) {
-            Some(meta) => Ok(config::of_topic(&meta)),
+            Some(meta) => Ok(config::of_topic(&meta, &context.broker.configs)),
             None => {
                 Err((ErrorCode::UnknownTopicOrPartition, format!("topic '{name}' does not exist")))
             }
@@ -67,10 +69,30 @@ fn settings(
         BROKER if !context.allows(Operation::DescribeConfigs, Resource::Cluster) => {
             Err((ErrorCode::ClusterAuthorizationFailed, "not allowed to see settings".into()))
         }
-        BROKER if name.is_empty() || name == crate::broker::NODE_ID.0.to_string() => {
-            Ok(config::of_broker(&context.broker))
+        // What all brokers were altered to, and nothing else.
+        BROKER if name.is_empty() => {
+            let mut settings = config::of_all_brokers(&context.broker);
+            settings.retain(|setting| setting.source == Source::DynamicDefaultBroker);
+            for setting in &mut settings {
+                setting.synonyms.truncate(1);
+            }
+            Ok(settings)
         }
-        BROKER => Err((ErrorCode::InvalidRequest, format!("there is no broker '{name}'"))),
+        BROKER if name == NODE_ID.0.to_string() => Ok(config::of_broker(&context.broker)),
+        BROKER => Err((
+            ErrorCode::InvalidRequest,
+            format!(
+                "Unexpected broker id, expected {} or empty string, but received {name}",
+                NODE_ID.0
+            ),
+        )),
+        GROUP if !context.allows(Operation::DescribeConfigs, Resource::Group(name)) => {
+            Err((ErrorCode::GroupAuthorizationFailed, "not allowed to see its settings".into()))
+        }
+        GROUP if name.is_empty() => {
+            Err((ErrorCode::InvalidRequest, "Group name must not be empty".into()))
+        }
+        GROUP => Ok(config::of_group(&context.broker, name)),
         other => Err((
             ErrorCode::InvalidRequest,
             format!("settings of resource type {other} are not supported"),

@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs: some of a topic's settings, one by one (KIP-339).
+//! IncrementalAlterConfigs: some settings of topics, brokers and groups, one by one (KIP-339).
 
 use kafka_protocol::messages::IncrementalAlterConfigsRequest;
 use kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig;
@@ -23,7 +23,7 @@ pub(crate) async fn handle(
         let Some(times) = named.remove(&at) else { continue };
         let target = Target { at, times, validate_only: request.validate_only };
         let outcome = match changes(&resource.configs) {
-            Ok(changes) => alter(&context, target, &changes, config::altered).await,
+            Ok(changes) => alter(&context, target, &changes, config::altered).await?,
             Err(refusal) => Err(refusal),
         };
         let response = AlterConfigsResourceResponse::default()

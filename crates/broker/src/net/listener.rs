@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::connection;
-use super::places::{NoPlace, Places};
+use super::places::NoPlace;
 use crate::broker::Broker;
 
 /// Pause after a failed accept: out of file descriptors does not heal at once.
@@ -20,7 +20,6 @@ pub(crate) async fn run(
     listener: TcpListener,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let places = Places::new(&broker.limits);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -36,7 +35,7 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        let place = match places.take(peer.ip()) {
+        let place = match broker.places.take(peer.ip()) {
             Ok(place) => place,
             Err(reason) => {
                 refuse(stream, peer, reason);

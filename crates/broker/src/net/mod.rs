@@ -5,4 +5,4 @@ pub(crate) mod connection;
 mod frame_reader;
 pub(crate) mod listener;
 pub(crate) mod memory;
-mod places;
+pub(crate) mod places;

@@ -6,39 +6,41 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::options::Limits;
-
 /// Why there is no place, and where to allow more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum NoPlace {
     /// `max.connections`
-    #[error("{0} connections are open, as many as allowed (kafka.max_connections)")]
+    #[error("{0} connections are open, as many as allowed (max.connections)")]
     Total(usize),
     /// `max.connections.per.ip`
-    #[error("the address has {0} connections, as many as allowed (kafka.max_connections_per_ip)")]
+    #[error("the address has {0} connections, as many as allowed (max.connections.per.ip)")]
     OfAddress(usize),
 }
 
 /// The connections that are open.
-pub(super) struct Places {
-    total_max: usize,
-    per_address_max: usize,
+pub(crate) struct Places {
     open: Mutex<Open>,
 }
 
 #[derive(Default)]
 struct Open {
+    total_max: usize,
+    per_address_max: usize,
     total: usize,
     of_address: HashMap<IpAddr, usize>,
 }
 
 impl Places {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self {
-            total_max: limits.connections,
-            per_address_max: limits.connections_per_ip,
-            open: Mutex::default(),
-        })
+    /// None, until some are allowed.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { open: Mutex::default() })
+    }
+
+    /// So many may be taken from now on: in all, and of one address. Those that are taken
+    /// stay.
+    pub(crate) fn allow(&self, total_max: usize, per_address_max: usize) {
+        let mut open = self.open.lock();
+        (open.total_max, open.per_address_max) = (total_max, per_address_max);
     }
 
     /// A place for a connection from an address.
@@ -49,11 +51,11 @@ impl Places {
         // The same machine, whichever way it came.
         let address = address.to_canonical();
         let mut open = self.open.lock();
-        if open.total >= self.total_max {
-            return Err(NoPlace::Total(self.total_max));
+        if open.total >= open.total_max {
+            return Err(NoPlace::Total(open.total_max));
         }
-        if open.of_address.get(&address).copied().unwrap_or(0) >= self.per_address_max {
-            return Err(NoPlace::OfAddress(self.per_address_max));
+        if open.of_address.get(&address).copied().unwrap_or(0) >= open.per_address_max {
+            return Err(NoPlace::OfAddress(open.per_address_max));
         }
         open.total += 1;
         *open.of_address.entry(address).or_default() += 1;
@@ -85,7 +87,9 @@ mod tests {
     use super::*;
 
     fn places(connections: usize, connections_per_ip: usize) -> Arc<Places> {
-        Places::new(&Limits { connections, connections_per_ip, ..Limits::default() })
+        let places = Places::new();
+        places.allow(connections, connections_per_ip);
+        places
     }
 
     fn address(text: &str) -> IpAddr {
@@ -104,6 +108,10 @@ mod tests {
         drop(one);
         let _again = places.take(here).expect("free again");
         assert_eq!(places.take(there).err(), Some(NoPlace::Total(3)));
+        places.allow(4, 1);
+        assert_eq!(places.take(here).err(), Some(NoPlace::OfAddress(1)));
+        assert_eq!(places.take(there).err(), Some(NoPlace::OfAddress(1)));
+        let _other = places.take(address("10.0.0.3")).expect("allowed now");
     }
 
     #[test]

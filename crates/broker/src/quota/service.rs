@@ -8,21 +8,19 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use thalweg_core::env::Env;
 use thalweg_core::partition_log::{LogError, LogStore};
-use tokio::sync::oneshot;
 
 use super::bucket::Bucket;
 use super::entity::{Entity, Kind};
 use super::record::{self, RecordError};
 use super::table::{Counted, Table};
-use crate::broker::{BrokerError, blocking};
+use crate::broker::BrokerError;
+use crate::keyed_journal::{KeyedJournal, Row};
 use crate::keyed_topic::{KeyedRecord, KeyedTopic};
 
 /// Topic that holds the quotas. Made when the first one is set.
 const TOPIC: &str = "__client_quotas";
 /// Most entities that quotas can be set for.
 const ENTITIES_MAX: usize = 10_000;
-/// All is written anew when there are so many records, and twice as many as entities.
-const REWRITE_RECORDS: usize = 1_000;
 /// Most clients whose use is counted. Beyond, those that come new share what is left.
 const BUCKETS_MAX: usize = 20_000;
 /// Seconds' worth of bytes that one fetch may give.
@@ -38,21 +36,12 @@ pub(crate) struct Alteration {
 /// The quotas of a broker.
 pub(crate) struct Quotas {
     env: Env,
-    store: Arc<dyn LogStore>,
     table: RwLock<Table>,
     /// Whether any is set. Mostly not, and then nothing is counted.
     any: AtomicBool,
     buckets: Mutex<HashMap<(Kind, Counted), Bucket>>,
     /// Held while quotas are altered.
-    journal: tokio::sync::Mutex<Journal>,
-}
-
-/// Where quotas are remembered.
-#[derive(Default)]
-struct Journal {
-    topic: Option<Arc<KeyedTopic>>,
-    /// Records since all was written anew.
-    records: usize,
+    journal: tokio::sync::Mutex<KeyedJournal>,
 }
 
 impl Quotas {
@@ -61,22 +50,16 @@ impl Quotas {
     /// # Errors
     /// The topic cannot be read.
     pub(crate) fn open(env: Env, store: Arc<dyn LogStore>) -> Result<Self, BrokerError> {
-        let (mut table, mut journal) = (Table::default(), Journal::default());
-        if store.topic(TOPIC).is_some() {
-            let topic = KeyedTopic::open(&*store, TOPIC)?;
-            topic.replay(|record| {
-                journal.records += 1;
-                restore(&topic, &mut table, &record)
-            })?;
-            journal.topic = Some(Arc::new(topic));
-        }
+        let mut table = Table::default();
+        let journal = KeyedJournal::open(env.clone(), store, TOPIC, |topic, record| {
+            restore(topic, &mut table, record)
+        })?;
         Ok(Self {
             any: AtomicBool::new(!table.is_empty()),
             table: RwLock::new(table),
             buckets: Mutex::default(),
             journal: tokio::sync::Mutex::new(journal),
             env,
-            store,
         })
     }
 
@@ -143,71 +126,26 @@ impl Quotas {
                     None => values.remove(&kind),
                 };
             }
-            let value = (!values.is_empty()).then(|| record::encode_value(&values));
-            changed.push((record::encode_key(&entity), value));
+            changed.push(row(&entity, &values));
             table.set(entity, values);
         }
         if table.len() > ENTITIES_MAX {
             let detail = format!("quotas for {} entities; at most {ENTITIES_MAX}", table.len());
             return Err(LogError::InvalidTopic { topic: TOPIC.to_owned(), detail });
         }
-        self.write(&mut journal, changed).await?;
+        journal.write(changed).await?;
         self.any.store(!table.is_empty(), Ordering::Relaxed);
+        let count = table.len();
         *self.table.write() = table;
-        self.rewrite_if_due(&mut journal).await;
+        let all = || self.list().iter().map(|(entity, quotas)| row(entity, quotas)).collect();
+        journal.rewrite_if_due(count, all).await;
         Ok(())
     }
+}
 
-    async fn write(
-        &self,
-        journal: &mut Journal,
-        records: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    ) -> Result<i64, LogError> {
-        let (store, known) = (self.store.clone(), journal.topic.clone());
-        let (count, at) = (records.len(), self.env.clock.wall_ms());
-        let (topic, appended) = blocking(move || {
-            let topic = match known {
-                Some(topic) => topic,
-                None => Arc::new(KeyedTopic::open(&*store, TOPIC)?),
-            };
-            let appended = topic.append(records, at)?;
-            Ok::<_, LogError>((topic, appended))
-        })
-        .await?;
-        let (sender, receiver) = oneshot::channel();
-        topic.when_durable(appended.next_offset, move |outcome| {
-            let _ = sender.send(outcome);
-        });
-        journal.topic = Some(topic);
-        journal.records += count;
-        receiver.await.unwrap_or(Err(LogError::Stopped))?;
-        Ok(appended.base_offset)
-    }
-
-    /// Writes all quotas anew where the topic holds much that does not count any more, and
-    /// lets go of that.
-    async fn rewrite_if_due(&self, journal: &mut Journal) {
-        let all = self.list();
-        if journal.records < REWRITE_RECORDS.max(2 * all.len()) {
-            return;
-        }
-        journal.records = 0;
-        let record = |(entity, quotas): &(Entity, BTreeMap<Kind, f64>)| {
-            (record::encode_key(entity), Some(record::encode_value(quotas)))
-        };
-        if all.is_empty() {
-            return;
-        }
-        match self.write(journal, all.iter().map(record).collect()).await {
-            Ok(from) => {
-                if let Some(topic) = &journal.topic {
-                    topic.keep_from(from);
-                }
-            }
-            // Nothing is lost by that; a later change tries again.
-            Err(error) => tracing::warn!(%error, "cannot write the quotas anew"),
-        }
-    }
+fn row(entity: &Entity, quotas: &BTreeMap<Kind, f64>) -> Row {
+    let value = (!quotas.is_empty()).then(|| record::encode_value(quotas));
+    (record::encode_key(entity), value)
 }
 
 fn restore(

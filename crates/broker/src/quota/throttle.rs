@@ -109,7 +109,7 @@ mod tests {
             60 => DescribeClusterResponse, 61 => DescribeProducersResponse,
             65 => DescribeTransactionsResponse, 66 => ListTransactionsResponse,
             68 => ConsumerGroupHeartbeatResponse, 69 => ConsumerGroupDescribeResponse,
-            75 => DescribeTopicPartitionsResponse,
+            74 => ListConfigResourcesResponse, 75 => DescribeTopicPartitionsResponse,
         }
     }
 

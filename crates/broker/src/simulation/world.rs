@@ -158,7 +158,8 @@ impl World {
             let kept = ("retention.ms".to_owned(), "-1".to_owned());
             log.create_topic(TOPIC, PARTITIONS, &[small.clone(), kept])?;
         }
-        let groups = GroupService::open(env.clone(), log.clone(), self.groups.clone())?;
+        let groups =
+            GroupService::open(env.clone(), log.clone(), self.groups.clone(), Default::default())?;
         let groups = Arc::new(groups);
         let ids = Arc::new(ProducerIds::open(env.clone(), &*log)?);
         let (store, options) = (log.clone(), self.transactions.clone());

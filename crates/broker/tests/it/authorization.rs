@@ -105,12 +105,18 @@ async fn topics(client: &mut Client) {
     let resource = |kind| {
         DescribeConfigsResource::default().with_resource_type(kind).with_resource_name(match kind {
             2 => text("topic"),
+            32 => text("group"),
             _ => text("1"),
         })
     };
-    let request = DescribeConfigsRequest::default().with_resources(vec![resource(2), resource(4)]);
+    let request = DescribeConfigsRequest::default().with_resources(vec![
+        resource(2),
+        resource(4),
+        resource(32),
+    ]);
     let answer = client.call(4, &request).await;
-    assert_eq!((answer.results[0].error_code, answer.results[1].error_code), (TOPIC, CLUSTER));
+    let codes: Vec<_> = answer.results.iter().map(|result| result.error_code).collect();
+    assert_eq!(codes, [TOPIC, CLUSTER, GROUP]);
     settings(client).await;
     records(client).await;
 }
@@ -121,11 +127,14 @@ async fn settings(client: &mut Client) {
             .with_resource_type(kind)
             .with_resource_name(text(name))
     };
-    let resources = vec![resource(2, "topic"), resource(2, "new"), resource(4, "1")];
+    let resources =
+        vec![resource(2, "topic"), resource(2, "new"), resource(4, "1"), resource(32, "g")];
     let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
     let answer = client.call(1, &request).await;
     let codes: Vec<_> = answer.responses.iter().map(|response| response.error_code).collect();
-    assert_eq!(codes, [TOPIC, TOPIC, CLUSTER]);
+    assert_eq!(codes, [TOPIC, TOPIC, CLUSTER, GROUP]);
+    let answer = client.call(1, &ListConfigResourcesRequest::default()).await;
+    assert_eq!((answer.error_code, answer.config_resources.len()), (CLUSTER, 0));
     let resource = alter_configs_request::AlterConfigsResource::default()
         .with_resource_type(2)
         .with_resource_name(text("topic"));

@@ -3,6 +3,7 @@
 mod admin;
 mod authorization;
 mod client;
+mod dynamic_configs;
 mod every_version;
 mod fetch;
 mod groups;

@@ -99,7 +99,7 @@ pub(crate) fn sink(cluster: &Cluster, table: &TableSpec, upsert: bool) -> Result
         compression: options.compression,
         upsert,
         timestamp,
-        max_message_bytes: topic::max_message_bytes(&meta),
+        max_message_bytes: topic::max_message_bytes(&*cluster.log, &meta),
         clock: cluster.env.clock.clone(),
     }))
 }

@@ -88,7 +88,7 @@ impl LogPublisher {
         let meta = self.log.topic(&self.topic).ok_or_else(|| {
             StreamError::External(format!("topic '{}' is not there any more", self.topic))
         })?;
-        Ok(max_message_bytes(&meta))
+        Ok(max_message_bytes(&*self.log, &meta))
     }
 
     fn incompatible(&self, partition: i32, what: &str) -> StreamError {

@@ -27,11 +27,13 @@ pub(crate) fn open_or_create(
 }
 
 /// The topic's limit for the size of a record batch.
-pub(crate) fn max_message_bytes(meta: &TopicMeta) -> usize {
+pub(crate) fn max_message_bytes(log: &dyn LogStore, meta: &TopicMeta) -> usize {
     /// Kafka's default.
     const DEFAULT: usize = 1_048_588;
+    let defaults = log.topic_defaults();
     meta.config
         .iter()
+        .chain(&defaults)
         .find(|(name, _)| name == "max.message.bytes")
         .and_then(|(_, value)| value.parse().ok())
         .unwrap_or(DEFAULT)

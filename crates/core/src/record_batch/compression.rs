@@ -56,6 +56,22 @@ impl fmt::Display for Compression {
     }
 }
 
+/// A codec and how hard it tries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Codec {
+    /// The codec.
+    pub compression: Compression,
+    /// Its level as it counts them itself (KIP-390); its usual one if `None`. Snappy and LZ4
+    /// have one only, whatever stands here.
+    pub level: Option<i32>,
+}
+
+impl From<Compression> for Codec {
+    fn from(compression: Compression) -> Self {
+        Self { compression, level: None }
+    }
+}
+
 /// How much may come out of a compressed batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DecompressionLimits {
@@ -199,21 +215,23 @@ pub(super) fn unsnap_block(
 /// # Errors
 /// [`BatchError::Compression`] where the codec fails, which it does not on memory.
 pub fn compress(codec: Compression, input: &[u8], out: &mut Vec<u8>) -> Result<(), BatchError> {
-    compress_stream(codec, &mut { input }, out).map_err(|error| codec.damaged(error))
+    compress_stream(codec.into(), &mut { input }, out).map_err(|error| codec.damaged(error))
 }
 
 /// Writes the compressed `input` to `out`. Errors are those of `input`, `out` and the codec.
 pub(super) fn compress_stream(
-    codec: Compression,
+    codec: Codec,
     input: &mut dyn BufRead,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    match codec {
+    match codec.compression {
         Compression::None => {
             io::copy(input, out)?;
         }
         Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+            let level = codec.level.and_then(|level| u32::try_from(level).ok());
+            let level = level.map_or_else(flate2::Compression::default, flate2::Compression::new);
+            let mut encoder = flate2::write::GzEncoder::new(out, level);
             io::copy(input, &mut encoder)?;
             encoder.finish()?;
         }
@@ -224,10 +242,31 @@ pub(super) fn compress_stream(
             encoder.finish().map_err(io::Error::other)?;
         }
         Compression::Zstd => {
-            zstd::stream::copy_encode(input, out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+            let mut encoder = zstd_encoder(codec.level, out)?;
+            io::copy(input, &mut encoder)?;
+            encoder.finish()?;
         }
     }
     Ok(())
+}
+
+/// High levels of Zstandard take hundreds of megabytes for tables that a batch never fills,
+/// and windows that readers refuse; here they are bounded to about 16 MiB, with a window of
+/// 2 MiB.
+fn zstd_encoder(
+    level: Option<i32>,
+    out: &mut dyn Write,
+) -> io::Result<zstd::stream::write::Encoder<'static, &mut dyn Write>> {
+    use zstd::zstd_safe::CParameter::{ChainLog, HashLog, WindowLog};
+
+    let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
+    let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
+    if level > zstd::DEFAULT_COMPRESSION_LEVEL {
+        for parameter in [WindowLog(21), HashLog(20), ChainLog(21)] {
+            encoder.set_parameter(parameter)?;
+        }
+    }
+    Ok(encoder)
 }
 
 /// In xerial's framing, which every client reads.

@@ -38,7 +38,7 @@ mod varint;
 pub use builder::{
     BatchBuilder, ControlKind, EndMarker, NewRecord, control_batch, parse_control_record,
 };
-pub use compression::{Compression, DecompressionLimits, compress, decompress};
+pub use compression::{Codec, Compression, DecompressionLimits, compress, decompress};
 pub use header::{
     Attributes, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES, MAGIC, NO_PRODUCER_EPOCH,
     NO_PRODUCER_ID, NO_SEQUENCE, RecordBatch, RecordBatches, TimestampType, last_sequence_of,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 
-use super::compression::{Compression, DecompressionLimits, compress_stream};
+use super::compression::{Codec, Compression, DecompressionLimits, compress_stream};
 use super::header::{self, BatchHeader, HEADER_BYTES, LENGTH_PREFIX_BYTES};
 use super::unpack::{reason, unpack};
 use super::{BatchError, RecordBatch};
@@ -26,20 +26,22 @@ impl RecordBatch<'_> {
     /// As [`super::decompress`]. The records themselves are not looked at.
     pub fn recompressed(
         &self,
-        codec: Compression,
+        codec: impl Into<Codec>,
         limits: &DecompressionLimits,
         max_bytes: usize,
     ) -> Result<Recompressed, BatchError> {
+        let codec = codec.into();
         let attributes = self.header().attributes;
         let mut records = unpack(attributes.compression()?, self.body(), limits)?;
         let max_bytes = max_bytes.min(i32::MAX as usize - LENGTH_PREFIX_BYTES);
         let mut out = Limited { bytes: vec![0; HEADER_BYTES], size: HEADER_BYTES, max_bytes };
-        compress_stream(codec, &mut records, &mut out).map_err(|error| told(codec, error))?;
+        compress_stream(codec, &mut records, &mut out)
+            .map_err(|error| told(codec.compression, error))?;
         if out.size > max_bytes {
             return Ok(Recompressed::TooLarge(out.size));
         }
         let mut bytes = out.bytes;
-        let attributes = attributes.with_compression(codec);
+        let attributes = attributes.with_compression(codec.compression);
         let fields = BatchHeader { size: bytes.len(), attributes, ..*self.header() };
         header::write(&fields, &mut bytes);
         Ok(Recompressed::Batch(bytes.into()))
@@ -131,6 +133,31 @@ mod tests {
                 assert!(attributes.is_transactional());
                 assert_eq!(size, after.len());
             }
+        }
+    }
+
+    /// Each level of a codec packs as much as the one before or more, and what the highest
+    /// makes is read back with the window that readers grant.
+    #[test]
+    fn levels_are_felt() {
+        let mut words = Vec::new();
+        for number in 0_u32..60_000 {
+            words.extend_from_slice(&number.wrapping_mul(2_654_435_761).to_be_bytes()[..2]);
+            words.extend_from_slice(b"the same words again and again");
+        }
+        let before = batch(Compression::None, 2, &words);
+        let source = RecordBatch::parse(&before).unwrap();
+        for (compression, levels) in
+            [(Compression::Gzip, [1, 6, 9]), (Compression::Zstd, [-100, 3, 22])]
+        {
+            let sizes = levels.map(|level| {
+                let codec = Codec { compression, level: Some(level) };
+                let made = source.recompressed(codec, &LIMITS, 16 << 20).unwrap();
+                let Recompressed::Batch(made) = made else { panic!("{made:?}") };
+                assert_eq!(records(&made), records(&before), "{codec:?}");
+                made.len()
+            });
+            assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2], "{compression}: {sizes:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use thalweg_core::env::{Disk, DiskFile};
 use thalweg_core::ids::ProducerId;
 use thalweg_core::partition_log::{Appended, LogError};
 use thalweg_core::record_batch::{
-    self, BatchError, BatchHeader, Compression, DecompressionLimits, Recompressed, RecordBatch,
+    self, BatchError, BatchHeader, Codec, DecompressionLimits, Recompressed, RecordBatch,
     TimestampType,
 };
 use thalweg_core::refused_records::{RecordFault, RefusedRecords};
@@ -32,7 +32,7 @@ const LEADER_EPOCH: i32 = 0;
 
 /// How the names of the server's own topics begin: offsets of groups, transactions,
 /// journals of jobs.
-const INTERNAL_PREFIX: &str = "__";
+pub(crate) const INTERNAL_PREFIX: &str = "__";
 
 /// Most bytes of one append.
 const MAX_APPEND_BYTES: usize = 512 << 20;
@@ -161,11 +161,12 @@ impl Partition {
         &self,
         batches: Bytes,
         incoming: &mut [Incoming],
-        codec: Compression,
+        codec: Codec,
         config: &TopicConfig,
     ) -> Result<Bytes, LogError> {
         let other = |header: &BatchHeader| {
-            !header.attributes.is_control() && header.attributes.compression() != Ok(codec)
+            !header.attributes.is_control()
+                && header.attributes.compression() != Ok(codec.compression)
         };
         if !incoming.iter().any(|batch| other(&batch.header)) {
             return Ok(batches);

@@ -8,7 +8,7 @@
 //! - `writer` serialises appends;
 //! - `view` is what readers see; held for moments only, never during disk access.
 
-mod append;
+pub(crate) mod append;
 mod commit;
 mod compaction;
 mod locate;

@@ -556,3 +556,36 @@ fn a_log_that_is_dropped_lets_go_of_everything() {
     assert!(alive.upgrade().is_none());
     assert_eq!(Arc::strong_count(&told), 1);
 }
+
+/// Topics follow the log's defaults where they have nothing of their own; internal ones never
+/// do. The defaults are not remembered here.
+#[test]
+fn topics_follow_the_defaults() {
+    let log = open(&SimEnv::new(1));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    for name in ["follows", "__own"] {
+        log.create_topic(name, 1, &[]).unwrap();
+    }
+    log.create_topic("set", 1, &[pair("max.message.bytes", "1000000")]).unwrap();
+    let large = batch(&[&[b'x'; 9_000]]);
+    let taken = |name: &str| {
+        log.partition(name, 0).unwrap().append(large.clone()).map_err(|error| error.to_string())
+    };
+    log.set_topic_defaults(&[pair("max.message.bytes", "5000")]).unwrap();
+    log.create_topic("new", 1, &[]).unwrap();
+    for (name, is_taken) in [("follows", false), ("new", false), ("set", true), ("__own", true)] {
+        assert_eq!(taken(name).is_ok(), is_taken, "{name}: {:?}", taken(name));
+    }
+    // What is set on the topic wins from then on, and its end brings the default back.
+    let change =
+        |value: Option<&str>| vec![("max.message.bytes".to_owned(), value.map(Into::into))];
+    log.alter_topic("follows", &change(Some("9999999"))).unwrap();
+    assert!(taken("follows").is_ok());
+    log.alter_topic("follows", &change(None)).unwrap();
+    assert!(taken("follows").is_err());
+    let refused = log.set_topic_defaults(&[pair("max.message.bytes", "-1")]);
+    assert!(matches!(refused, Err(LogError::InvalidTopic { .. })), "{refused:?}");
+    assert_eq!(log.topic_defaults(), [pair("max.message.bytes", "5000")]);
+    log.set_topic_defaults(&[]).unwrap();
+    assert!(taken("follows").is_ok());
+}

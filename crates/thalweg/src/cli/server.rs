@@ -68,6 +68,12 @@ async fn serve(node: NodeOptions, doors: DoorOptions) -> Result<(), Failure> {
     let bound = doors.bind()?;
     let node = tokio::task::block_in_place(|| Node::open(node))?;
     let doors = Doors::open(&node, bound, &doors).await?;
+    for (name, told, holds) in doors.overridden() {
+        eprintln!(
+            "note: {name} is {holds}, as a Kafka client has set it, not {told} as in the settings; \
+             `kafka-configs --entity-type brokers --alter --delete-config {name}` takes that back"
+        );
+    }
     writeln!(std::io::stdout(), "{}", doors.ready_line(&node))?;
     std::io::stdout().flush()?;
     shutdown::requested().await?;

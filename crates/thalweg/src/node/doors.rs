@@ -137,6 +137,12 @@ impl Doors {
         Ok(doors)
     }
 
+    /// Settings of the Kafka door that were altered over it, so that what the doors were told
+    /// does not hold: Kafka's name, what they were told, what holds.
+    pub fn overridden(&self) -> Vec<(&'static str, String, String)> {
+        self.broker.overridden()
+    }
+
     /// Address of the Kafka door.
     pub fn kafka(&self) -> SocketAddr {
         self.broker.local_addr()

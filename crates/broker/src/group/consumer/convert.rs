@@ -111,7 +111,7 @@ impl Coordinator {
 
     /// Starts the sessions of members that a group has from now on.
     pub(super) fn start_sessions_of(&mut self, change: &Change, now: Now) {
-        let timeout_ms = self.options.consumer_session_timeout_ms;
+        let timeout_ms = self.session_timeout_ms(&change.name);
         let timers = self.timers.entry(change.name.clone()).or_default();
         for id in change.group.members.keys() {
             if !timers.members.contains_key(id) {

@@ -33,9 +33,9 @@ impl Coordinator {
 
     /// Gives every member of every consumer group a session, as after a restart.
     pub(in crate::group) fn start_sessions(&mut self, now: Now) {
-        let timeout_ms = self.options.consumer_session_timeout_ms;
         for (name, group) in &self.groups {
             let Group::Consumer(group) = group else { continue };
+            let timeout_ms = self.session_timeout_ms(name);
             let members = BTreeMap::new();
             let mut timers = Timers { members, checked_topics: None };
             for id in group.members.keys() {

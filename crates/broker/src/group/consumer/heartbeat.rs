@@ -34,6 +34,7 @@ impl Coordinator {
     /// The heartbeat of a member for which nothing is to be done: by far the most, and
     /// the only ones in which no copy of the group is made.
     fn unchanged(&mut self, beat: &HeartbeatInput, now: Now) -> Option<ConsumerReply> {
+        let session_ms = self.session_timeout_ms(&beat.group);
         let Some(Group::Consumer(group)) = self.groups.get(&beat.group) else { return None };
         let member = group.members.get(&beat.member_id)?;
         let timers = self.timers.get_mut(&beat.group)?;
@@ -47,9 +48,9 @@ impl Coordinator {
         if !settled || !is_member || !says_the_same(&member.subscription, beat) {
             return None;
         }
-        timers.keep_alive(&beat.member_id, self.options.consumer_session_timeout_ms, now);
+        timers.keep_alive(&beat.member_id, session_ms, now);
         let assignment = is_full(beat).then(|| member.current.assigned.clone());
-        Some(self.reply(&beat.member_id, member.current.epoch, assignment))
+        Some(self.reply(&beat.group, &beat.member_id, member.current.epoch, assignment))
     }
 
     fn take_heartbeat(
@@ -87,15 +88,16 @@ impl Coordinator {
         self.settle(&mut change, &id, changed, beat.owned.as_ref(), &beat.visible, now)?;
 
         let after = change.group.members.get(&id).cloned().unwrap_or_default();
+        let session_ms = self.session_timeout_ms(&beat.group);
         let timers = self.timers.entry(beat.group.clone()).or_default();
-        timers.keep_alive(&id, self.options.consumer_session_timeout_ms, now);
+        timers.keep_alive(&id, session_ms, now);
         timers.watch_revocation(&id, &after, now);
         // A member that comes with an epoch of before did not get the last answer.
         let missed = beat.epoch != before.current.epoch;
         let news = before.current.assigned != after.current.assigned;
         let assignment = (is_full(&beat) || missed || news).then(|| after.current.assigned.clone());
         self.finish(change, now, out);
-        Ok(self.reply(&id, after.current.epoch, assignment))
+        Ok(self.reply(&beat.group, &id, after.current.epoch, assignment))
     }
 
     /// The group as it is, or as it will be: new, or made of a classic one.
@@ -116,11 +118,12 @@ impl Coordinator {
 
     pub(super) fn reply(
         &self,
+        group: &str,
         id: &str,
         epoch: i32,
         assignment: Option<Partitions>,
     ) -> ConsumerReply {
-        let interval = self.options.consumer_heartbeat_interval_ms;
+        let interval = self.heartbeat_interval_ms(group);
         ConsumerReply {
             error_code: NONE,
             error_message: None,

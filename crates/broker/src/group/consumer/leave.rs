@@ -35,7 +35,7 @@ impl Coordinator {
         } else {
             self.take_out(&beat.group, std::slice::from_ref(&beat.member_id), now, out);
         }
-        let mut reply = self.reply(&beat.member_id, beat.epoch, None);
+        let mut reply = self.reply(&beat.group, &beat.member_id, beat.epoch, None);
         reply.heartbeat_interval_ms = 0;
         Ok(reply)
     }

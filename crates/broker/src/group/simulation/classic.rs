@@ -356,6 +356,6 @@ proptest! {
         // A restart now finds the group as it is.
         let mut replay = Replay::new(GroupOptions::default(), world.now);
         (0..).zip(&world.remembered).for_each(|(at, entry)| replay.take(entry, at));
-        prop_assert_eq!(replay.finish().describe("g"), Some(group));
+        prop_assert_eq!(replay.finish(Default::default()).describe("g"), Some(group));
     }
 }

@@ -58,7 +58,7 @@ fn replayed(log: &[Logged], now: Now) -> Coordinator {
             }
         }
     }
-    replay.finish()
+    replay.finish(Default::default())
 }
 
 impl Bench {

@@ -38,7 +38,7 @@ fn legacy(lines: &[LegacyLine]) -> Coordinator {
     let now = Now { monotonic_ms: 0, wall_ms: 0 };
     let mut replay = Replay::new(GroupOptions::default(), now);
     (0..).zip(lines).for_each(|(record, line)| replay.take_legacy(line, record));
-    replay.finish()
+    replay.finish(Default::default())
 }
 
 fn legacy_offset(group: &str) -> LegacyLine {

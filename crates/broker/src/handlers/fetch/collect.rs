@@ -270,8 +270,8 @@ fn resolve_topic(context: &RequestContext, topic: FetchTopic, by_id: bool) -> To
 
 /// Largest batch that a topic takes.
 fn largest_batch(context: &RequestContext, topic: &str) -> usize {
-    let meta = context.broker.log.topic(topic);
-    meta.map_or(0, |meta| config::max_message_bytes(&meta))
+    let log = &*context.broker.log;
+    log.topic(topic).map_or(0, |meta| config::max_message_bytes(log, &meta))
 }
 
 fn resolve(

@@ -384,7 +384,7 @@ impl World {
                 Logged::Forgotten => {}
             }
         }
-        replay.finish()
+        replay.finish(self.coordinator.settings.clone())
     }
 
     fn rewrite(&mut self) {
