@@ -169,6 +169,28 @@ def test_quotas_by_kafka_configs(server):
     assert "Quota configs" not in configs(server, "--describe", *default)
 
 
+def test_settings_of_groups_and_brokers_by_kafka_configs(server):
+    group = topic_name("group")
+    of_group = ("--entity-type", "groups", "--entity-name", group)
+    setting = "consumer.session.timeout.ms"
+    configs(server, "--alter", "--add-config", f"{setting}=50000", *of_group)
+    for entities in (of_group, ("--entity-type", "groups")):
+        shown = configs(server, "--describe", *entities)
+        assert f"Dynamic configs for group {group} are:" in shown
+        assert f"DYNAMIC_GROUP_CONFIG:{setting}=50000" in shown
+    configs(server, "--alter", "--delete-config", setting, *of_group)
+    assert f"{setting}=50000" not in configs(server, "--describe", *of_group)
+    topic = topic_name("java")
+    topics(server, "--create", "--topic", topic)
+    of_all = ("--entity-type", "brokers", "--entity-default")
+    configs(server, "--alter", "--add-config", "log.roll.ms=86400001", *of_all)
+    assert "DYNAMIC_DEFAULT_BROKER_CONFIG:log.roll.ms=86400001" in configs(server, "--describe", *of_all)
+    shown = configs(server, "--describe", "--all", "--entity-type", "topics", "--entity-name", topic)
+    assert "segment.ms=86400001 sensitive=false" in shown, shown
+    configs(server, "--alter", "--delete-config", "log.roll.ms", *of_all)
+    assert "log.roll.ms" not in configs(server, "--describe", *of_all)
+
+
 def test_perf_tools(server):
     topic = topic_name("java")
     shown = tool(

@@ -70,8 +70,8 @@ async fn serve(node: NodeOptions, doors: DoorOptions) -> Result<(), Failure> {
     let doors = Doors::open(&node, bound, &doors).await?;
     for (name, told, holds) in doors.overridden() {
         eprintln!(
-            "note: {name} is {holds}, as a Kafka client has set it, not {told} as in the settings; \
-             `kafka-configs --entity-type brokers --alter --delete-config {name}` takes that back"
+            "note: {name} is {holds}, as a Kafka client has set it, not {told} as in the settings \
+             (shown, and taken back, by kafka-configs --entity-type brokers)"
         );
     }
     writeln!(std::io::stdout(), "{}", doors.ready_line(&node))?;
