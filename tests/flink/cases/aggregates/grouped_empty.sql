@@ -1,0 +1,3 @@
+-- No row, no group.
+-- tables: nothing
+SELECT k, COUNT(*) AS n FROM nothing GROUP BY k;

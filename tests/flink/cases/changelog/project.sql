@@ -1,0 +1,3 @@
+-- The key is projected away.
+-- tables: accounts
+SELECT region, balance FROM accounts WHERE region <> 's';

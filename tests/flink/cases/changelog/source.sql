@@ -1,0 +1,3 @@
+-- A Debezium log as it is.
+-- tables: accounts
+SELECT * FROM accounts;

@@ -1,0 +1,3 @@
+-- Too few arguments.
+-- tables: orders
+SELECT SUBSTRING(currency) FROM orders;

@@ -1,0 +1,3 @@
+-- A table without connector.
+CREATE TABLE bad (id INT);
+SELECT * FROM bad;

@@ -1,0 +1,3 @@
+-- A union of different widths.
+-- tables: orders
+SELECT order_id, currency FROM orders UNION ALL SELECT order_id FROM orders;

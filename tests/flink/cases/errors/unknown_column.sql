@@ -1,0 +1,4 @@
+-- No such column.
+-- tables: orders
+SELECT order_id,
+  nope FROM orders;

@@ -1,0 +1,3 @@
+-- A connector that is not there.
+CREATE TABLE bad (id INT) WITH ('connector' = 'nosuch');
+SELECT * FROM bad;

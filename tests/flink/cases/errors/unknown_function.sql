@@ -1,0 +1,3 @@
+-- No such function.
+-- tables: orders
+SELECT nosuch(order_id) FROM orders;

@@ -1,0 +1,2 @@
+-- No such table.
+SELECT a FROM nowhere;

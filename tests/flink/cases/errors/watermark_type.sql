@@ -1,0 +1,3 @@
+-- A watermark on a column that is no time.
+CREATE TABLE bad (id INT, WATERMARK FOR id AS id) WITH ('connector' = 'datagen');
+SELECT * FROM bad;

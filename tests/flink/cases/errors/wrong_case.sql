@@ -1,0 +1,3 @@
+-- Another case is another name.
+-- tables: orders
+SELECT Order_Id FROM orders;

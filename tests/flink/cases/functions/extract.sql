@@ -1,0 +1,4 @@
+-- Parts of times and dates.
+-- tables: moments
+SELECT id, EXTRACT(YEAR FROM t) AS y, EXTRACT(MONTH FROM d) AS mo, EXTRACT(DAY FROM t) AS da, HOUR(t) AS h, MINUTE(t) AS mi, SECOND(t) AS s, EXTRACT(MILLISECOND FROM t) AS ms,
+  QUARTER(d) AS q, WEEK(d) AS w, DAYOFYEAR(d) AS dy, DAYOFWEEK(d) AS dw, DAYOFMONTH(d) AS dm, EXTRACT(EPOCH FROM t) AS ep, EXTRACT(DECADE FROM d) AS de, EXTRACT(CENTURY FROM d) AS ce FROM moments;

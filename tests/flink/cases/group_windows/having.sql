@@ -1,0 +1,4 @@
+-- HAVING and DISTINCT.
+-- tables: clicks
+SELECT who, TUMBLE_START(ts, INTERVAL '5' MINUTE) AS ws, COUNT(DISTINCT page) AS p FROM clicks
+GROUP BY who, TUMBLE(ts, INTERVAL '5' MINUTE) HAVING COUNT(*) > 4;

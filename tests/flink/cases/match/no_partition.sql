@@ -1,0 +1,5 @@
+-- Without PARTITION BY; MATCH_ROWTIME.
+-- tables: ticks
+SELECT * FROM ticks MATCH_RECOGNIZE (ORDER BY ts
+  MEASURES A.symbol AS s0, B.symbol AS s1, MATCH_ROWTIME() AS rt
+  ONE ROW PER MATCH AFTER MATCH SKIP PAST LAST ROW PATTERN (A B) DEFINE A AS A.symbol = 'ACME', B AS B.symbol = 'BETA' AND B.volume > A.volume);

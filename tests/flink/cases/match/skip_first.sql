@@ -1,0 +1,5 @@
+-- SKIP TO FIRST.
+-- tables: ticks
+SELECT * FROM ticks MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts
+  MEASURES A.ts AS t0, FIRST(B.ts) AS t1, LAST(B.ts) AS t2
+  ONE ROW PER MATCH AFTER MATCH SKIP TO FIRST B PATTERN (A B{2}) DEFINE A AS A.volume > 2, B AS B.volume > A.volume);

@@ -1,0 +1,3 @@
+-- DISTINCT in an OVER aggregate.
+-- tables: clicks
+SELECT id, COUNT(DISTINCT page) OVER (PARTITION BY who ORDER BY ts ROWS BETWEEN 9 PRECEDING AND CURRENT ROW) AS n FROM clicks;

@@ -1,0 +1,3 @@
+-- FIRST_VALUE and LAST_VALUE.
+-- tables: clicks
+SELECT id, FIRST_VALUE(page) OVER (PARTITION BY who ORDER BY ts) AS f, LAST_VALUE(ms) OVER (PARTITION BY who ORDER BY ts) AS l FROM clicks;

@@ -1,0 +1,3 @@
+-- DENSE_RANK.
+-- tables: events
+SELECT k, v, rn FROM (SELECT k, v, DENSE_RANK() OVER (PARTITION BY k ORDER BY v DESC) AS rn FROM events) WHERE rn <= 3;

@@ -1,0 +1,3 @@
+-- Top-3 without rank column.
+-- tables: orders
+SELECT customer, order_id, amount FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY customer ORDER BY amount DESC, order_id) AS rn FROM orders) WHERE rn <= 3;

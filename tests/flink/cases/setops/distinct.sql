@@ -1,0 +1,3 @@
+-- SELECT DISTINCT.
+-- tables: events
+SELECT DISTINCT k, ok FROM events;

@@ -1,0 +1,3 @@
+-- EXCEPT.
+-- tables: orders payments
+SELECT order_id FROM orders EXCEPT SELECT order_id FROM payments;

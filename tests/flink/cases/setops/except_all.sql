@@ -1,0 +1,3 @@
+-- EXCEPT ALL.
+-- tables: orders customers
+SELECT customer FROM orders EXCEPT ALL SELECT id FROM customers;

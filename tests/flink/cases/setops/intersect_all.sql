@@ -1,0 +1,3 @@
+-- INTERSECT ALL counts.
+-- tables: orders customers
+SELECT customer FROM orders INTERSECT ALL SELECT id FROM customers;

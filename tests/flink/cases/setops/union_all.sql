@@ -1,0 +1,3 @@
+-- UNION ALL keeps duplicates.
+-- tables: orders payments
+SELECT order_id FROM orders UNION ALL SELECT order_id FROM payments;

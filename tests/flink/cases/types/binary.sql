@@ -1,0 +1,2 @@
+-- Bytes.
+SELECT CAST('abc' AS BYTES) AS a, X'41' AS b, CAST(X'414243' AS STRING) AS c, ENCODE('ab', 'UTF-8') AS d, DECODE(X'6162', 'UTF-8') AS e;

@@ -1,0 +1,3 @@
+-- LEFT JOIN UNNEST keeps them.
+-- tables: nested
+SELECT id, num FROM nested LEFT JOIN UNNEST(nums) AS t(num) ON TRUE;

@@ -1,0 +1,3 @@
+-- WITH ORDINALITY.
+-- tables: nested
+SELECT id, tag, pos FROM nested CROSS JOIN UNNEST(tags) WITH ORDINALITY AS t(tag, pos);

@@ -1,0 +1,5 @@
+-- CUBE over a window.
+-- tables: events
+SELECT window_start, window_end, k, ok, COUNT(*) AS n
+FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '2' MINUTE))
+GROUP BY window_start, window_end, CUBE (k, ok);
