@@ -183,7 +183,9 @@ def compared(name, binary):
         have_rows = [row for row in have_rows if row in want_rows] or ["no such row"]
     if have_rows != want_rows:
         missing, extra = sorted(set(want_rows) - set(have_rows)), sorted(set(have_rows) - set(want_rows))
-        return "differs", f"{len(missing)} rows missing, such as {missing[:2]}; {len(extra)} too many, such as {extra[:2]}"
+        names = [line[8:].split(" ")[0] for line in want if line.startswith("column: ")]
+        return "differs", (f"{columns_that_differ(names, missing, extra)}{len(missing)} rows missing, such as "
+                           f"{missing[:2]}; {len(extra)} too many, such as {extra[:2]}")
     want_types = [line[8:] for line in want if line.startswith("column: ")]
     have_types = described(binary, script) if want_types else []
     wrong = [f"{have} is {want} in Flink" for have, want in zip(have_types, want_types) if have != want]
@@ -192,6 +194,20 @@ def compared(name, binary):
     if wrong or len(have_types) != len(want_types):
         return "differs", "type: " + "; ".join(wrong or ["number of columns"])
     return "passed", ""
+
+
+def columns_that_differ(names, missing, extra):
+    """Of rows that agree in their first column: the others that do not, each with an example."""
+    here = {row.split(", ")[0]: row[:-1].split(", ") for row in extra}
+    found = {}
+    for row in missing:
+        theirs = row[:-1].split(", ")
+        ours = here.get(theirs[0], [])
+        if len(theirs) == len(ours) == len(names):
+            for name, have, want in zip(names, ours, theirs):
+                if have != want:
+                    found.setdefault(name, f"{name} is {have} where Flink has {want} in row {theirs[0]}")
+    return "".join(f"{text}; " for text in found.values())
 
 
 def bare(column):
