@@ -53,3 +53,11 @@ where
         }
     })
 }
+
+/// Runs a client command that itself ends cleanly on Ctrl-C.
+pub(crate) fn block_on_to_end<F>(command: F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    shutdown::client_runtime()?.block_on(command)
+}

@@ -70,6 +70,18 @@ impl From<thalweg_sql::error::SqlError> for Failure {
     }
 }
 
+impl From<krafka::KrafkaError> for Failure {
+    fn from(error: krafka::KrafkaError) -> Self {
+        Self::Running(super::kafka_error::sentence(&error))
+    }
+}
+
+impl From<super::record_format::FormatError> for Failure {
+    fn from(error: super::record_format::FormatError) -> Self {
+        Self::usage(error)
+    }
+}
+
 impl From<thalweg_core::env::BindError> for Failure {
     fn from(error: thalweg_core::env::BindError) -> Self {
         Self::running(error)

@@ -1,27 +1,31 @@
-//! The command line: what users type. One file a command, listed here.
+//! The command line: what users type. One file or folder a command, listed here.
 //!
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 error while
 //! running, 2 wrong usage or cannot connect, 3 a script stopped on an error, 4 saved
 //! state does not fit the query, 130 second Ctrl-C.
 
 mod client;
+mod completions;
 mod consume;
-mod consume_format;
 mod failure;
 mod group;
 mod job;
+mod kafka_error;
+mod offsets;
 mod output;
 mod produce;
 mod quickstart;
+mod record_format;
 mod run;
 mod server;
 mod shutdown;
 mod sql;
 mod topic;
+mod topic_names;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use failure::Failure;
 pub(crate) use output::print_result;
@@ -48,16 +52,18 @@ enum Command {
     Run(run::Options),
     /// Send SQL to a running server
     Sql(sql::Options),
-    /// Create, list, describe, alter and delete topics
+    /// Create, list, describe, alter, trim and delete topics
     Topic(topic::Options),
-    /// Write the lines of stdin to a topic
+    /// Write lines, files or formatted input to a topic
     Produce(produce::Options),
-    /// Print the records of a topic
+    /// Print the records of topics
     Consume(consume::Options),
-    /// List and describe consumer groups
+    /// List, describe, move and delete consumer groups
     Group(group::Options),
     /// List, show and stop jobs
     Job(job::Options),
+    /// Print the completion script of a shell
+    Completions(completions::Options),
 }
 
 /// Parses the command line, runs the command and gives its exit code.
@@ -90,6 +96,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Consume(options) => consume::run(&options),
         Command::Group(options) => group::run(&options),
         Command::Job(options) => job::run(&options),
+        Command::Completions(options) => completions::run(&options, &mut Cli::command()),
     }
 }
 

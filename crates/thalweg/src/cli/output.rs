@@ -60,6 +60,20 @@ pub(crate) fn print_rows(
     out.flush()
 }
 
+/// Prints values as JSON, one a line.
+pub(crate) fn print_values(values: &[serde_json::Value]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for value in values {
+        writeln!(out, "{value}")?;
+    }
+    out.flush()
+}
+
+/// Prints a line of text between tables.
+pub(crate) fn print_line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
 /// Prints rows as the JSON format writes them to a topic.
 fn print_json(batches: &[RecordBatch]) -> Result<(), Failure> {
     let mut encoder = json_encoder(&JsonOptions::default());

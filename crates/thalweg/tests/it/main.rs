@@ -2,6 +2,7 @@
 
 mod access;
 mod catalog_log;
+mod command_line;
 mod disk_space;
 mod group_offsets;
 mod harness;
