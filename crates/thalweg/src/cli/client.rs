@@ -27,8 +27,18 @@ pub(crate) struct KafkaOptions {
 impl KafkaOptions {
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Kafka, Failure> {
+        self.connect_with(false).await
+    }
+
+    /// Connects as a producer does: topics that are asked for may be created by that.
+    pub(crate) async fn connect_to_produce(&self) -> Result<Kafka, Failure> {
+        self.connect_with(true).await
+    }
+
+    async fn connect_with(&self, creates_topics: bool) -> Result<Kafka, Failure> {
         Kafka::builder(&self.brokers)
             .client_id("thalweg")
+            .allow_auto_create_topics(creates_topics)
             .connect_timeout(Duration::from_secs(5))
             .connect()
             .await

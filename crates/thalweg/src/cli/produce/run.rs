@@ -23,7 +23,7 @@ pub(super) async fn produce(options: &Options, records: &Records) -> Result<(), 
     let mut stop = pin!(shutdown::requested());
     let acknowledged = options.output_format.as_deref().map(Format::for_writing).transpose()?;
     let started = async {
-        let kafka = options.kafka.connect().await?;
+        let kafka = options.kafka.connect_to_produce().await?;
         Sender::new(options, &kafka).await
     };
     let sender = tokio::select! {
@@ -197,12 +197,7 @@ impl Run<'_> {
             stdout.write_all(record.value.as_deref().unwrap_or_default())?;
             stdout.write_all(b"\n")?;
         }
-        let topic = record.topic.clone();
-        let sent = self.sender.send(record, &mut |written| self.printed.print(written)).await;
-        sent.map_err(|failure| match failure {
-            Failure::Running(error) => Failure::Running(format!("topic '{topic}': {error}")),
-            other => other,
-        })?;
+        self.sender.send(record, &mut |written| self.printed.print(written)).await?;
         self.sent += 1;
         if self.sent.is_multiple_of(PROGRESS_RECORDS) {
             self.progress.show(self.sent);

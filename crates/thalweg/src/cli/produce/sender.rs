@@ -1,16 +1,16 @@
 //! Records on their way, plain or in a transaction, a bounded number at a time.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use krafka::consumer::ConsumerRecord;
 use krafka::producer::{Acks, DeliveryHandle, Producer, RecordMetadata, TransactionalProducer};
-use krafka::{Kafka, Record};
+use krafka::{Kafka, KrafkaError, Record};
 
 use super::Options;
-use crate::cli::Failure;
 use crate::cli::kafka_error::sentence;
+use crate::cli::{Failure, topic_names};
 
 /// Records whose acknowledgement is awaited at the same time. Their bytes are bounded by
 /// the producer's buffer.
@@ -22,12 +22,18 @@ const BATCH_BYTES: usize = 512 << 10;
 /// Bytes of records that are on their way.
 const BUFFER_BYTES: usize = 64 << 20;
 
+/// How long a topic may take to appear.
+const TOPIC_WAIT: Duration = Duration::from_secs(10);
+
 /// How long a batch waits for more records.
 const LINGER: Duration = Duration::from_millis(5);
 
 /// Sends records in the order of the input.
 pub(super) struct Sender {
+    kafka: Kafka,
     way: Way,
+    /// Topics that are known to exist.
+    topics: HashSet<String>,
     on_the_way: VecDeque<OnTheWay>,
     /// Whether records are kept until they are acknowledged, to be printed then.
     keeps: bool,
@@ -67,7 +73,14 @@ impl Sender {
             }
         };
         let keeps = options.output_format.is_some();
-        Ok(Self { way, on_the_way: VecDeque::new(), keeps, acknowledged: 0 })
+        Ok(Self {
+            kafka: kafka.clone(),
+            way,
+            topics: HashSet::new(),
+            on_the_way: VecDeque::new(),
+            keeps,
+            acknowledged: 0,
+        })
     }
 
     /// Sends a record. What was acknowledged meanwhile is handed to `done`.
@@ -76,16 +89,41 @@ impl Sender {
         record: Record,
         done: &mut impl FnMut(Written) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        if !self.topics.contains(&record.topic) {
+            self.look_for(&record.topic).await?;
+            self.topics.insert(record.topic.clone());
+        }
         let kept = self.keeps.then(|| record.clone());
         let handle = match &self.way {
-            Way::Plain(producer) => producer.enqueue(record).await?,
-            Way::Transaction(producer) => producer.enqueue(record).await?,
+            Way::Plain(producer) => producer.enqueue(record).await,
+            Way::Transaction(producer) => producer.enqueue(record).await,
         };
+        let number = self.acknowledged + self.on_the_way.len() as u64 + 1;
+        let handle = handle.map_err(|error| not_written(number, &error))?;
         self.on_the_way.push_back(OnTheWay { handle, kept });
         while self.on_the_way.len() > IN_FLIGHT_MAX {
             self.wait_for_first(done).await?;
         }
         Ok(())
+    }
+
+    /// Makes sure that a topic exists. Asking for it creates it where the server does that; a
+    /// misspelt one should not take the minute for which records wait.
+    async fn look_for(&self, topic: &str) -> Result<(), Failure> {
+        let asked = async {
+            match &self.way {
+                Way::Plain(producer) => producer.partitions_for(topic).await,
+                Way::Transaction(producer) => producer.partitions_for(topic).await,
+            }
+        };
+        match tokio::time::timeout(TOPIC_WAIT, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(topic_names::failure(&self.kafka, topic, &error).await),
+            Err(_) => {
+                let unknown = KrafkaError::unknown_topic(topic);
+                Err(topic_names::failure(&self.kafka, topic, &unknown).await)
+            }
+        }
     }
 
     /// Waits for everything on its way.
@@ -106,13 +144,8 @@ impl Sender {
         let Some(first) = self.on_the_way.pop_front() else {
             return Ok(());
         };
-        let metadata = first.handle.await.map_err(|error| {
-            Failure::Running(format!(
-                "record {} was not written: {}",
-                self.acknowledged + 1,
-                sentence(&error)
-            ))
-        })?;
+        let number = self.acknowledged + 1;
+        let metadata = first.handle.await.map_err(|error| not_written(number, &error))?;
         self.acknowledged += 1;
         match first.kept {
             Some(record) => done(Written { record, metadata }),
@@ -136,6 +169,10 @@ impl Sender {
     pub(super) fn is_transaction(&self) -> bool {
         matches!(self.way, Way::Transaction(_))
     }
+}
+
+fn not_written(number: u64, error: &KrafkaError) -> Failure {
+    Failure::Running(format!("record {number} was not written: {}", sentence(error)))
 }
 
 /// A record that the server has acknowledged.
