@@ -204,15 +204,9 @@ fn piped(server: &Server, topic: &str, format: &str) -> Vec<u8> {
 #[test]
 fn produce_takes_files_codecs_delimiters_and_transactions() {
     let server = Server::start();
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("lines");
-    let text = |text: &str| {
-        let mut file =
-            std::fs::OpenOptions::new().create(true).truncate(true).write(true).open(&file);
-        file.as_mut().expect("a file").write_all(text.as_bytes()).expect("written");
-    };
-    text("1\n2\n");
-    let path = file.to_str().expect("a path");
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(b"1\n2\n").expect("written");
+    let path = file.path().to_str().expect("a path");
     server.out(&["produce", "files", path]);
     server.out(&["produce", "files", "-l", path]);
     let out = server.out(&["consume", "files", "-e", "-D", "|"]);

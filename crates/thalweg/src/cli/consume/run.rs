@@ -51,7 +51,7 @@ pub(super) async fn consume(
         stopped = &mut stop => return Ok(stopped?),
     };
     let mut reading = Reading { options, printer, unpacker, plan, printed: 0, empty_polls: 0 };
-    let outcome = reading.to_the_end(stop).await;
+    let outcome = reading.read_on(stop).await;
     let closed = reading.plan.consumer.close().await;
     outcome?;
     if options.group.is_none() {
@@ -77,7 +77,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Reads until there is nothing more to read, or until `stop`. That is asked for during
     /// polls only, so what was printed is committed.
-    async fn to_the_end(
+    async fn read_on(
         &mut self,
         mut stop: Pin<&mut impl Future<Output = std::io::Result<()>>>,
     ) -> Result<(), Failure> {

@@ -41,7 +41,7 @@ pub(super) struct Sender {
 }
 
 enum Way {
-    Plain(Producer),
+    Plain(Box<Producer>),
     Transaction(Box<TransactionalProducer>),
 }
 
@@ -62,7 +62,7 @@ impl Sender {
             .buffer_memory(BUFFER_BYTES)
             .linger(LINGER);
         let way = match &options.transactional_id {
-            None => Way::Plain(builder.build().await?),
+            None => Way::Plain(Box::new(builder.build().await?)),
             Some(_) if options.acks != Acks::All => {
                 return Err(Failure::Usage("a transaction needs --acks all".to_owned()));
             }

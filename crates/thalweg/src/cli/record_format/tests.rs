@@ -157,7 +157,8 @@ fn of(slot: Option<Slot>, input: &[u8]) -> Option<Vec<u8>> {
 
 #[test]
 fn rpks_examples_are_read() {
-    let cases: &[(&str, &[u8], &[u8], &[u8])] = &[
+    type Example<'a> = (&'a str, &'a [u8], &'a [u8], &'a [u8]);
+    let cases: &[Example<'_>] = &[
         ("%k %v\\n", b"key the value\n", b"key", b"the value"),
         ("%T{4}%K{4}%V{4}%t%k%v", b"000100020003tkkvvv", b"kk", b"vvv"),
         ("%K{big16} foo %k %v\\n", b"\x00\x03 foo a b v\n", b"a b", b"v"),
