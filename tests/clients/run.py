@@ -32,6 +32,7 @@ TESTS = [
     ("test_kafka_python", "kafka"),
     ("test_kafka_python_groups", "kafka"),
     ("test_temperature", "kafka"),
+    ("test_faults", "kafka"),
     ("test_kafka_python_transactions", "kafka"),
     ("test_confluent", "confluent_kafka"),
     ("test_confluent_groups", "confluent_kafka"),
