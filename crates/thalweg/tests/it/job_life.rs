@@ -145,6 +145,7 @@ fn a_stopped_view_can_be_dropped() {
 fn what_a_stop_cannot_do_is_said() {
     let bench = bench();
     bench.run(TOTAL);
+    bench.await_rows("SELECT n FROM total", &[&["3"]]);
     for how in ["WITH SAVEPOINT", "WITH DRAIN"] {
         let error = bench.try_run(&format!("STOP JOB 'total' {how}")).expect_err("refused");
         assert_eq!(error.sqlstate(), "0A000", "{error}");
