@@ -216,7 +216,11 @@ fn a_job_that_was_recorded_and_refused_leaves_nothing() {
     bench.await_rows("SELECT n FROM counted", &[&["1"]]);
     bench.reopen();
     assert_eq!(bench.rows("SELECT n FROM counted"), [["1"]]);
-    assert_eq!(bench.jobs(), [("counted".to_owned(), JobState::Running)]);
+    let jobs = bench.jobs();
+    let [(name, JobState::Running | JobState::Recovering)] = &jobs[..] else {
+        panic!("one job, which runs: {jobs:?}");
+    };
+    assert_eq!(name, "counted");
     bench.run("DROP MATERIALIZED VIEW counted");
     bench.reopen();
     assert!(bench.jobs().is_empty() && bench.rows("SHOW VIEWS").is_empty());
