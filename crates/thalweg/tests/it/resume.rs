@@ -231,6 +231,16 @@ fn a_partition_that_came_while_the_job_was_down_is_read_from_its_beginning() {
     let mut bench = Bench::new();
     bench.produce("readings", r#"{"sensor": "a", "celsius": 1}"#);
     bench.run(&format!("{}{COUNT}", READINGS.replace("earliest-offset", "latest-offset")));
+    // Only then it is settled which offset is the latest one.
+    let found = || bench.node().jobs().iter().any(|job| !job.status().splits.is_empty());
+    let pause = || bench.node().env().clock.sleep(std::time::Duration::from_millis(10));
+    assert!(
+        (0..6_000).any(|_| found() || {
+            pause();
+            false
+        }),
+        "no split is found"
+    );
     bench.produce("readings", r#"{"sensor": "b", "celsius": 1}"#);
     bench.await_rows("SELECT n FROM counted", &[&["1"]]);
     bench.run("STOP JOB 'counted'");
