@@ -88,16 +88,22 @@ fn a_full_disk_takes_a_part_and_has_room_again_after_removing() {
 
 #[test]
 fn a_full_copy_on_write_disk_takes_no_overwrite() {
-    let plan = FaultPlan { capacity_bytes: 100, copy_on_write: true, ..FaultPlan::default() };
-    let (sim, file) = file_under(1, plan.clone());
-    file.write_at(&[1; 90], 0).expect("fits");
-    let error = file.write_at(&[2; 20], 0).expect_err("ten bytes are free");
+    const BLOCK: usize = 4096;
+    let room_for =
+        |capacity_bytes| FaultPlan { capacity_bytes, copy_on_write: true, ..FaultPlan::default() };
+    let (sim, file) = file_under(1, room_for(3 * BLOCK as u64));
+    file.write_at(&[1; 2 * BLOCK], 0).expect("fits");
+    let error = file.write_at(&[2; 2 * BLOCK], 0).expect_err("one block is free");
     assert_eq!(error.kind(), ErrorKind::StorageFull);
-    let bytes = read_file(&*sim.disk, Path::new("/a"), 100).expect("read");
-    assert_eq!((bytes[9], bytes[10]), (2, 1), "written in part");
-    sim.disk.faults(FaultPlan { capacity_bytes: 110, ..plan });
-    file.write_at(&[2; 20], 0).expect("room for the copy");
-    file.write_at(&[3; 20], 0).expect("which the old bytes make again");
+    let bytes = read_file(&*sim.disk, Path::new("/a"), 2 * BLOCK as u64).expect("read");
+    assert_eq!((bytes[BLOCK - 1], bytes[BLOCK]), (2, 1), "a whole block and no more");
+    sim.disk.faults(room_for(2 * BLOCK as u64 + 10));
+    file.write_at(&[3; 20], 0).expect_err("ten bytes are free");
+    let bytes = read_file(&*sim.disk, Path::new("/a"), 2 * BLOCK as u64).expect("read");
+    assert_eq!(bytes[0], 2, "no part of a block");
+    sim.disk.faults(room_for(2 * BLOCK as u64 + 20));
+    file.write_at(&[3; 20], 0).expect("room for the copy");
+    file.write_at(&[4; 20], 0).expect("which the old bytes make again");
 }
 
 #[test]
