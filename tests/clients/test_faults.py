@@ -5,7 +5,6 @@ THALWEG_FAULTS is how often each of them fails (2).
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -128,7 +127,7 @@ def test_a_full_disk_holds_writers_back_and_nothing_else(own_server):
     server.keep_port()
     topic = topic_name("faults")
     numbers = Numbers(server.kafka, topic)
-    for _ in range(FAULTS):
+    for number in range(FAULTS):
         numbers.await_more()
         with failing(server, "pwrite64", "ENOSPC"):
             waits(numbers)
@@ -140,7 +139,7 @@ def test_a_full_disk_holds_writers_back_and_nothing_else(own_server):
             consumer.close()
         assert server.process.poll() is None, "".join(server.log[-5:])
         numbers.await_more()
-        if random.random() < 0.5:
+        if number % 2:
             server.kill()
             server.start()
     numbers.await_more()
